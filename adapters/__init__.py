@@ -1,0 +1,1 @@
+"""What touches the world. Adapters know the core and the schema, never each other; `wiring` joins them."""

@@ -1,0 +1,1 @@
+"""What is decided: pure deciders, and the actors that run them."""

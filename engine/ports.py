@@ -1,0 +1,234 @@
+"""The engine's ports: what it needs from the world, as small protocols, and the ways in which the world can fail.
+
+    EngineError
+     ├─ TryAgain         the same call may succeed later; the actor records the failure and its next time
+     ├─ GiveUp           the same call can never succeed; the actor records it and stops wanting it
+     │   └─ SandboxGone  the sandbox does not exist (any more)
+     ├─ Fenced           another process owns this session now: stop acting for it, at once
+     └─ Rejected         the log refused an append; nothing of it was recorded
+         ├─ VersionConflict  somebody else appended to a stream: fold what is new and decide again
+         ├─ Duplicate        the idempotency key is in the log already, at `position`
+         └─ Settled          the work this append answers has its outcome already
+
+Adapters translate their drivers' errors into these, in one place each. Nothing here does I/O.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from schema.envelope import Append, Recorded
+from schema.sealed import Sealed
+
+
+class EngineError(Exception):
+    """The root of all errors that a port may raise."""
+
+
+class TryAgain(EngineError):
+    """Raised when the same call may succeed later. The message is shown to people; it holds no secrets."""
+
+
+class GiveUp(EngineError):
+    """Raised when the same call can never succeed. The message is shown to people; it holds no secrets."""
+
+
+class SandboxGone(GiveUp):
+    """Raised when a sandbox does not exist (any more)."""
+
+
+class Fenced(EngineError):
+    """Raised when another process owns this session now."""
+
+
+class Rejected(EngineError):
+    """Raised when the log refused an append. Nothing of it was recorded."""
+
+
+class VersionConflict(Rejected):
+    """Raised when a stream, written or guarded, is not at the version the append rests on."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"{stream} has moved on")
+        self.stream = stream
+
+
+class Duplicate(Rejected):
+    """Raised when an idempotency key of the append is in the log already."""
+
+    def __init__(self, key: str, position: int) -> None:
+        super().__init__(f"{key} is at position {position} already")
+        self.key = key
+        self.position = position
+
+
+class Settled(Rejected):
+    """Raised when the work that an append answers has its outcome already."""
+
+    def __init__(self, target: str, position: int) -> None:
+        super().__init__(f"position {position} has its outcome in {target} already")
+        self.target = target
+        self.position = position
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the exact view `work`: `target` has something to do from `due` (µs) on.
+
+    `position` is the event to answer, or 0 for the target's own agenda: the next time at which its `todo` holds something.
+    """
+
+    target: str
+    position: int
+    due: int
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """One commit of this process, as its subscribers get it: events in position order and the targets given work."""
+
+    recorded: Sequence[Recorded]
+    targets: Sequence[str]
+
+
+class EventLog(Protocol):
+    """The log (`design.md` §6). Positions are contiguous from 1; a committed event never changes."""
+
+    async def append(self, append: Append) -> Sequence[Recorded]:
+        """Record everything in `append`, durably, or nothing of it.
+
+        Returns the events with their positions, in the order of the append. An unknown outcome (connection lost in
+        commit) is resolved by reading before this returns or raises.
+        Raises VersionConflict, Duplicate, Settled, Fenced, or TryAgain (nothing was recorded).
+        """
+        ...
+
+    async def read_stream(self, stream: str, *, after: int = 0) -> Sequence[Recorded]:
+        """All events of `stream` beyond version `after`, in order. Empty when there are none. Raises TryAgain."""
+        ...
+
+    async def read(self, positions: Sequence[int]) -> Sequence[Recorded]:
+        """The events at `positions`, in their order. Raises GiveUp when one is missing, TryAgain."""
+        ...
+
+    def replay(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Sequence[Recorded]]:
+        """Pages of events in position order, from beyond `after` to `until` (default: the head when it began)."""
+        ...
+
+    def follow(self, *, after: int) -> AsyncIterator[Sequence[Recorded]]:
+        """Every event beyond `after`, for ever, without a gap, whichever process appended it."""
+        ...
+
+    async def head(self) -> int:
+        """The position of the last event; 0 for an empty log. Raises TryAgain."""
+        ...
+
+    async def work(self, target: str) -> Sequence[Work]:
+        """The open work of one target, oldest position first, its agenda (position 0) left in. Raises TryAgain."""
+        ...
+
+    async def due(self, now: int, *, limit: int = 1000) -> Sequence[str]:
+        """Targets with work due at `now` (µs), the longest due first. Raises TryAgain."""
+        ...
+
+    async def next_due(self) -> int | None:
+        """When the earliest open work is due (µs), None when there is none. Raises TryAgain."""
+        ...
+
+    def subscribe(self, callback: Callable[[Committed], None]) -> Callable[[], None]:
+        """Call `callback` after each commit of this process; it must not block. Returns the way to end it."""
+        ...
+
+    def wakeups(self) -> AsyncIterator[None]:
+        """Yields whenever some other process appended (LISTEN/NOTIFY). May yield too often, may miss one: read to be sure."""
+        ...
+
+    async def lease(self, target: str) -> int:
+        """Become the one process that acts for `target`; returns its new fencing epoch (from 1).
+
+        Takes the lock that appends take, so whoever had the lease cannot append after this returned.
+        Raises TryAgain while a live process holds it.
+        """
+        ...
+
+
+class Keyring(Protocol):
+    """Keys of personal text, one per (scope, person), wrapped by a key outside the database."""
+
+    async def prepare(self, scope: str, person: str) -> int:
+        """The id of the key for (scope, person), made on first use. Raises TryAgain, or GiveUp when it was destroyed."""
+        ...
+
+    def seal(self, key: int, text: str) -> Sealed:
+        """Seal under a prepared key. Never does I/O."""
+        ...
+
+    async def open(self, box: Sealed) -> str | None:
+        """The text in `box`; None when its key was destroyed (the text is erased). Raises GiveUp when it was tampered with."""
+        ...
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new sandbox is given. `reservation` names it and is never reused; `config` is the supervisor's (JSON, 0600)."""
+
+    reservation: str
+    session: str
+    config: bytes
+
+    def __repr__(self) -> str:
+        return f"SandboxSpec(reservation={self.reservation!r})"
+
+
+class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A sandbox as the transport sees it. `detail` is a sentence for people when it is not alive."""
+
+    reservation: str
+    alive: bool
+    detail: str = ""
+
+
+class Process(Protocol):
+    """One process executed in a sandbox."""
+
+    async def write(self, data: bytes) -> None:
+        """Write to its stdin. Raises TryAgain when the link broke."""
+        ...
+
+    async def close_stdin(self) -> None:
+        """Let it see the end of its stdin."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Its stdout in chunks of any size, until it ends. Raises TryAgain when the link broke."""
+        ...
+
+    async def exit_status(self) -> tuple[int, bytes]:
+        """Its exit status and the last 4 KiB of stderr at most. Raises TryAgain when they cannot be known."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Transport to sandboxes, nothing more: `adapters/claude` speaks its protocol over it, whatever the transport."""
+
+    supervisor: Sequence[str]
+    """argv that runs the supervisor inside a sandbox; its sub-command follows."""
+
+    async def start(self, spec: SandboxSpec) -> None:
+        """Bring it up; returns when commands can be executed in it. Idempotent. Raises TryAgain, GiveUp."""
+        ...
+
+    def exec(self, reservation: str, argv: Sequence[str]) -> AbstractAsyncContextManager[Process]:
+        """Execute `argv` in it; leaving the context ends the process. Entering raises TryAgain or SandboxGone."""
+        ...
+
+    async def delete(self, reservation: str) -> None:
+        """End everything in it and remove it; returns when it is seen gone. Idempotent. Raises TryAgain."""
+        ...
+
+    async def list(self) -> Sequence[SandboxInfo]:
+        """The sandboxes of this installation, no others. Raises TryAgain."""
+        ...
+
+    def watch(self) -> AsyncIterator[SandboxInfo]:
+        """All that exist, then every change."""
+        ...

@@ -1,0 +1,1 @@
+"""What can be asked: keyed folds of the event log."""

@@ -1,0 +1,1 @@
+"""What is written down. Everything here outlives the code that wrote it."""

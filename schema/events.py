@@ -1,0 +1,360 @@
+"""The events: everything that is ever written to the log.
+
+These structs and their tags are STORAGE FORMAT. A released one never changes: a change is a new struct with a new tag, an
+upcaster from the old (`schema/upcasters.py`) and a golden file for ever (`tests/golden/events`). Field order is part of the
+golden files. Personal text is always `Sealed`; nothing else here may tell what somebody wrote, or what Claude answered.
+
+Ids of people, servers, channels, threads and messages are Discord's, as decimal strings. Times are µs since the epoch, UTC.
+A session's id is the Discord id of the interaction that asked for it, a prompt's that of the message (or interaction) it
+came with.
+"""
+
+import msgspec
+
+from schema.facts import Fact
+from schema.sealed import Sealed
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """`tag` is the kind in the log. Never rename one."""
+
+
+# --- inbox:<ingress incarnation> -------------------------------------------------------------------------------------
+
+
+class Received(_Event, frozen=True, kw_only=True, tag="inbox.received"):
+    """Discord sent something that wants an outcome. `what` is its gateway event name; `raw` the payload, its token cut out."""
+
+    what: str
+    discord_id: str
+    by: str
+    locale: str
+    guild: str
+    channel: str
+    raw: Sealed
+
+
+# --- session:<id> ----------------------------------------------------------------------------------------------------
+
+
+class Requested(_Event, frozen=True, kw_only=True, tag="session.requested"):
+    """Somebody asked for a session; its thread will be opened in `channel`."""
+
+    by: str
+    locale: str
+    guild: str
+    channel: str
+
+
+class Refused(_Event, frozen=True, kw_only=True, tag="session.refused"):
+    """A command had no effect, for `reason` (a `Reason` of engine/commands.py): its outcome all the same."""
+
+    by: str
+    locale: str
+    reason: str
+    detail: str = ""
+
+
+class Noted(_Event, frozen=True, kw_only=True, tag="session.noted"):
+    """A command was understood and changed nothing by itself: a status request, a press that came to the same."""
+
+    by: str
+    locale: str
+    what: str
+
+
+class StarterPosted(_Event, frozen=True, kw_only=True, tag="session.starter_posted"):
+    """The message that the thread hangs on stands in the channel."""
+
+    message: str
+
+
+class ThreadOpened(_Event, frozen=True, kw_only=True, tag="session.thread_opened"):
+    """The session has its thread; from here on its messages are prompts."""
+
+    thread: str
+
+
+class ThreadChanged(_Event, frozen=True, kw_only=True, tag="session.thread_changed"):
+    """Somebody archived, unarchived, locked, unlocked or deleted the thread, or took a permission we need (`forbidden`)."""
+
+    what: str
+    by: str = ""
+
+
+class SlotAsked(_Event, frozen=True, kw_only=True, tag="session.slot_asked"):
+    """The session stands in the line for a sandbox at `place`, 1 being next."""
+
+    place: int
+
+
+class SandboxReserved(_Event, frozen=True, kw_only=True, tag="session.sandbox_reserved"):
+    """A slot is ours, in this name. Nothing is created before this is recorded (P4)."""
+
+    reservation: str
+
+
+class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready"):
+    """The sandbox answers, and its supervisor has accepted our fencing epoch. `isolated`: by more than a process boundary."""
+
+    reservation: str
+    isolated: bool = True
+
+
+class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost"):
+    """The sandbox is of no more use, for a reason people can read (no personal text)."""
+
+    reservation: str
+    why: str
+
+
+class SandboxGone(_Event, frozen=True, kw_only=True, tag="session.sandbox_gone"):
+    """The sandbox was seen gone; only now is its slot free."""
+
+    reservation: str
+
+
+class PromptQueued(_Event, frozen=True, kw_only=True, tag="session.prompt_queued"):
+    """A prompt stands in our queue. `size` is its length in characters."""
+
+    prompt: str
+    by: str
+    text: Sealed
+    size: int
+
+
+class PromptEdited(_Event, frozen=True, kw_only=True, tag="session.prompt_edited"):
+    """A queued prompt has another text now."""
+
+    prompt: str
+    by: str
+    text: Sealed
+    size: int
+
+
+class PromptRemoved(_Event, frozen=True, kw_only=True, tag="session.prompt_removed"):
+    """A queued prompt was taken back."""
+
+    prompt: str
+    by: str
+
+
+class PromptSent(_Event, frozen=True, kw_only=True, tag="session.prompt_sent"):
+    """A prompt left the queue for Claude Code: fixed now, resent under its id until the CLI says started (P2)."""
+
+    prompt: str
+
+
+class Delivered(_Event, frozen=True, kw_only=True, tag="session.delivered"):
+    """The supervisor has taken a line for the CLI: `item` is `prompt:<id>`, `answer:<request>` or `stop:<turn>`."""
+
+    item: str
+
+
+class JournalRead(_Event, frozen=True, kw_only=True, tag="session.journal_read"):
+    """The journal was read from `start` to `end` (bytes, whole lines) of `epoch`, and said `facts` (P3)."""
+
+    epoch: int
+    start: int
+    end: int
+    facts: tuple[Fact, ...]
+
+
+class TurnStarted(_Event, frozen=True, kw_only=True, tag="session.turn_started"):
+    """Claude works. `prompt` is empty for a turn that began by itself (a background task ended)."""
+
+    turn: int
+    prompt: str
+    by: str
+
+
+class TurnEnded(_Event, frozen=True, kw_only=True, tag="session.turn_ended"):
+    """Claude is done with a turn: `outcome` is completed, stopped or failed."""
+
+    turn: int
+    outcome: str
+    reason: str = ""
+
+
+class TurnCut(_Event, frozen=True, kw_only=True, tag="session.turn_cut"):
+    """The CLI, its journal or its sandbox died in a turn: outcome unknown, people choose what next."""
+
+    turn: int
+    why: str
+
+
+class CutResolved(_Event, frozen=True, kw_only=True, tag="session.cut_resolved"):
+    """Somebody chose to go on after a cut turn, or to try its prompt again as `prompt`."""
+
+    turn: int
+    by: str
+    choice: str
+    prompt: str = ""
+
+
+class StopAsked(_Event, frozen=True, kw_only=True, tag="session.stop_asked"):
+    """Somebody wants the running turn to end."""
+
+    turn: int
+    by: str
+
+
+class AnswerAsked(_Event, frozen=True, kw_only=True, tag="session.answer_asked"):
+    """Claude waits for a permission until `expires`. `always`: it can be given for the rest of the session."""
+
+    request: str
+    turn: int
+    tool: str
+    question: Sealed
+    always: bool
+    expires: int
+
+
+class AnswerGiven(_Event, frozen=True, kw_only=True, tag="session.answer_given"):
+    """Somebody decided: `choice` is allow, always or deny."""
+
+    request: str
+    by: str
+    choice: str
+
+
+class AnswerExpired(_Event, frozen=True, kw_only=True, tag="session.answer_expired"):
+    """Nobody decided in time: denied."""
+
+    request: str
+
+
+class MessageShown(_Event, frozen=True, kw_only=True, tag="session.message_shown"):
+    """Message number `index` of card `part` stands in the thread, showing its revision `rev` from character `start` on.
+
+    `final`: it will not be touched again.
+    """
+
+    part: str
+    index: int
+    message: str
+    rev: int
+    start: int = 0
+    final: bool = False
+
+
+class PartCleared(_Event, frozen=True, kw_only=True, tag="session.part_cleared"):
+    """A card that was of use for a while is gone from the thread."""
+
+    part: str
+
+
+class Replied(_Event, frozen=True, kw_only=True, tag="session.replied"):
+    """The person who did what stands at position `to` was told its outcome, or could not be told any more (`late`)."""
+
+    to: int
+    late: bool = False
+
+
+class EffectFailed(_Event, frozen=True, kw_only=True, tag="session.effect_failed"):
+    """Something wanted did not work, for the `attempt`th time. `retry` is when it is tried again; None: given up."""
+
+    what: str
+    attempt: int
+    why: str
+    retry: int | None
+
+
+class CloseAsked(_Event, frozen=True, kw_only=True, tag="session.close_asked"):
+    """The session ends: hand-over, then the sandbox goes. `why` is asked, deleted or failed."""
+
+    by: str
+    why: str
+
+
+class HandedOver(_Event, frozen=True, kw_only=True, tag="session.handed_over"):
+    """What the session made was given to its people: `how` is posted, empty, kept (could not be posted) or lost."""
+
+    how: str
+    files: int = 0
+
+
+class Closed(_Event, frozen=True, kw_only=True, tag="session.closed"):
+    """Nothing is left to do."""
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+
+class Asked(_Event, frozen=True, kw_only=True, tag="slots.asked"):
+    """A session asks for a sandbox: it joins the end of the line."""
+
+    session: str
+
+
+class Granted(_Event, frozen=True, kw_only=True, tag="slots.granted"):
+    """The first in the line has a slot, under a reservation that is never used again."""
+
+    session: str
+    reservation: str
+
+
+class Left(_Event, frozen=True, kw_only=True, tag="slots.left"):
+    """A session no longer waits."""
+
+    session: str
+
+
+class Released(_Event, frozen=True, kw_only=True, tag="slots.released"):
+    """A slot is free: its sandbox was seen gone."""
+
+    reservation: str
+
+
+# --- usage:<session> -------------------------------------------------------------------------------------------------
+
+
+class UsageCounted(_Event, frozen=True, kw_only=True, tag="usage.counted"):
+    """The gateway counted one request to the model, in tokens. `estimated`: it was cut off before it named its usage."""
+
+    reservation: str
+    model: str
+    input: int
+    output: int
+    cache_read: int = 0
+    cache_write: int = 0
+    status: int = 200
+    estimated: bool = False
+
+
+SessionEvent = (
+    Requested
+    | Refused
+    | Noted
+    | StarterPosted
+    | ThreadOpened
+    | ThreadChanged
+    | SlotAsked
+    | SandboxReserved
+    | SandboxReady
+    | SandboxLost
+    | SandboxGone
+    | PromptQueued
+    | PromptEdited
+    | PromptRemoved
+    | PromptSent
+    | Delivered
+    | JournalRead
+    | TurnStarted
+    | TurnEnded
+    | TurnCut
+    | CutResolved
+    | StopAsked
+    | AnswerAsked
+    | AnswerGiven
+    | AnswerExpired
+    | MessageShown
+    | PartCleared
+    | Replied
+    | EffectFailed
+    | CloseAsked
+    | HandedOver
+    | Closed
+)
+SlotsEvent = Asked | Granted | Left | Released
+Event = Received | SessionEvent | SlotsEvent | UsageCounted
