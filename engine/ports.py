@@ -19,7 +19,10 @@ from typing import Protocol
 
 import msgspec
 
+from engine.commands import Command, Context
+from engine.session import Reply, Session
 from schema.envelope import Append, Recorded
+from schema.events import SessionEvent
 from schema.sealed import Sealed
 
 
@@ -231,4 +234,98 @@ class Sandbox(Protocol):
 
     def watch(self) -> AsyncIterator[SandboxInfo]:
         """All that exist, then every change."""
+        ...
+
+
+class EffectContext(Protocol):
+    """What a running effect sees of its session, and how it says what it found out."""
+
+    @property
+    def session(self) -> Session:
+        """The session as it is now."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The fencing epoch under which this process acts for the session."""
+        ...
+
+    @property
+    def live(self) -> str:
+        """What Claude is saying right now, in memory only; "" when nothing."""
+        ...
+
+    def say(self, live: str) -> None:
+        """Set `live`; wakes whoever waits for a change."""
+        ...
+
+    async def report(self, event: SessionEvent) -> None:
+        """Record what the effect found out, if the session still has use for it; returns when it is folded. May raise Fenced."""
+        ...
+
+    async def changed(self) -> None:
+        """Returns at the next change of `session` or `live`, at once when there was one since it last returned."""
+        ...
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a session hands over."""
+
+    name: str
+    data: bytes
+
+
+class Chat(Protocol):
+    """Where people are. All methods are idempotent: an unknown outcome is found out, not guessed. They raise TryAgain, GiveUp."""
+
+    async def post_starter(self, session: Session) -> str:
+        """Post the message that the thread hangs on; returns its id."""
+        ...
+
+    async def open_thread(self, session: Session) -> str:
+        """Make the session's thread; returns its id."""
+        ...
+
+    async def show(self, context: EffectContext) -> None:
+        """Bring the thread up to date, reporting MessageShown and PartCleared, until it is and no turn runs."""
+        ...
+
+    async def tell(self, session: Session, reply: Reply) -> bool:
+        """Tell one person an outcome; False when that is not possible any more."""
+        ...
+
+    async def hand_over(self, session: Session, files: Sequence[File]) -> str:
+        """Post what the session made; returns how it went, as in HandedOver."""
+        ...
+
+
+class Agent(Protocol):
+    """Claude Code in its sandbox. They raise TryAgain, GiveUp (SandboxGone when there is none), Fenced."""
+
+    async def attach(self, reservation: str, context: EffectContext) -> None:
+        """Bring the sandbox up, claim it, report SandboxReady, then follow its journal, reporting JournalRead, for ever."""
+        ...
+
+    async def restart(self, reservation: str, context: EffectContext) -> None:
+        """Start the CLI again unless it runs."""
+        ...
+
+    async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
+        """Give the CLI one line, once per CLI life."""
+        ...
+
+    async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
+        """What the session made: a patch, its transcript, the changed files. Empty when it made nothing."""
+        ...
+
+    async def delete(self, reservation: str) -> None:
+        """Delete the sandbox; returns when it is seen gone."""
+        ...
+
+
+class Translator(Protocol):
+    """Makes commands of what the log's inbox holds."""
+
+    async def translate(self, received: Recorded) -> tuple[Command, Context]:
+        """The command in an event that has work open, and its context but for policy. Raises TryAgain."""
         ...

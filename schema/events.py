@@ -88,6 +88,10 @@ class SlotAsked(_Event, frozen=True, kw_only=True, tag="session.slot_asked"):
     place: int
 
 
+class SlotLeft(_Event, frozen=True, kw_only=True, tag="session.slot_left"):
+    """The session no longer stands in the line."""
+
+
 class SandboxReserved(_Event, frozen=True, kw_only=True, tag="session.sandbox_reserved"):
     """A slot is ours, in this name. Nothing is created before this is recorded (P4)."""
 
@@ -330,6 +334,7 @@ SessionEvent = (
     | ThreadOpened
     | ThreadChanged
     | SlotAsked
+    | SlotLeft
     | SandboxReserved
     | SandboxReady
     | SandboxLost

@@ -1,0 +1,165 @@
+"""Commands: what somebody wants, or what an effect found out. Imperative, and complete.
+
+Deciders know no clock, no ids and no rights of their own: who acts, when, in which language and under which policy comes in
+as `Context`. A command of a person answers exactly one event of the log (`Context.cause`) and gets exactly one outcome.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from schema.events import SessionEvent
+from schema.sealed import Sealed
+
+
+class Reason(StrEnum):
+    """Why a command had no effect. The values are stored in `Refused` and name the texts that people read."""
+
+    ALREADY = "already"
+    CLOSED = "closed"
+    EMPTY = "empty"
+    EXPIRED = "expired"
+    MALFORMED = "malformed"
+    NO_SESSION = "no_session"
+    NOT_CUT = "not_cut"
+    NOT_QUEUED = "not_queued"
+    NOT_RUNNING = "not_running"
+    NOT_YOURS = "not_yours"
+    QUEUE_FULL = "queue_full"
+    TOO_LONG = "too_long"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers that decisions rest on. Times are µs."""
+
+    permission_ttl: int = 24 * 3600 * 1_000_000
+    start_limit: int = 120 * 1_000_000
+    queue_limit: int = 20
+    prompt_limit: int = 200_000
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What surrounds a command: when (µs), by whom ("" for an effect), in which language, in answer to which position."""
+
+    at: int
+    by: str = ""
+    locale: str = "en-US"
+    cause: int = 0
+    policy: Policy = Policy()
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    pass
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed text and its length in characters."""
+
+    sealed: Sealed
+    size: int
+
+
+class Start(_Command, frozen=True, kw_only=True):
+    """Open a session, perhaps with a first prompt."""
+
+    guild: str
+    channel: str
+    prompt: str = ""
+    text: Text | None = None
+
+
+class Submit(_Command, frozen=True, kw_only=True):
+    """Give Claude a prompt, after those that wait already."""
+
+    prompt: str
+    text: Text
+
+
+class Edit(_Command, frozen=True, kw_only=True):
+    """Change a prompt that still waits."""
+
+    prompt: str
+    text: Text
+
+
+class Remove(_Command, frozen=True, kw_only=True):
+    """Take back a prompt that still waits."""
+
+    prompt: str
+
+
+class Stop(_Command, frozen=True, kw_only=True):
+    """End the running turn; `turn` is the one the button belonged to, None whichever runs."""
+
+    turn: int | None = None
+
+
+class Answer(_Command, frozen=True, kw_only=True):
+    """Decide a permission: allow, always or deny."""
+
+    request: str
+    choice: str
+
+
+class Resolve(_Command, frozen=True, kw_only=True):
+    """Say how to go on after a cut turn: `continue` with `text` as a new prompt, or `retry` the same prompt under a new id."""
+
+    turn: int
+    choice: str
+    prompt: str
+    text: Text
+
+
+class Close(_Command, frozen=True, kw_only=True):
+    """End the session."""
+
+
+class ShowStatus(_Command, frozen=True, kw_only=True):
+    """Tell how the session stands."""
+
+
+class ChangeThread(_Command, frozen=True, kw_only=True):
+    """The thread was archived, unarchived, locked, unlocked, deleted, or is forbidden to us."""
+
+    what: str
+
+
+class Reject(_Command, frozen=True, kw_only=True):
+    """The inbox event could not be understood, or names nothing of ours."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Grant(_Command, frozen=True, kw_only=True):
+    """The line has come to this session."""
+
+    reservation: str
+
+
+class Report(_Command, frozen=True, kw_only=True):
+    """An effect found out what `event` says. Recorded as it is when the session still has use for it."""
+
+    event: SessionEvent
+
+
+class Tick(_Command, frozen=True, kw_only=True):
+    """Time has passed: expire what is due at `Context.at`."""
+
+
+Command = (
+    Start
+    | Submit
+    | Edit
+    | Remove
+    | Stop
+    | Answer
+    | Resolve
+    | Close
+    | ShowStatus
+    | ChangeThread
+    | Reject
+    | Grant
+    | Report
+    | Tick
+)

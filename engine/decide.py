@@ -1,0 +1,332 @@
+"""What a session decides: `decide(session, command, context) -> events`. Pure, total, synchronous.
+
+A command of a person always yields at least one event, its outcome; a refusal is one too (`Refused`, with its reason). A
+report that the session has no more use for yields none. After every decision `_advance` adds what follows by itself: the
+next prompt leaves the queue, a session with nothing left to do is closed.
+"""
+
+from typing import assert_never
+
+from engine import journal
+from engine.commands import (
+    Answer,
+    ChangeThread,
+    Close,
+    Command,
+    Context,
+    Edit,
+    Grant,
+    Reason,
+    Reject,
+    Remove,
+    Report,
+    Resolve,
+    ShowStatus,
+    Start,
+    Stop,
+    Submit,
+    Text,
+    Tick,
+)
+from engine.evolve import evolve
+from engine.session import Session
+from schema import events as e
+
+
+def decide(session: Session, command: Command, context: Context) -> list[e.SessionEvent]:
+    """The events that follow from `command`; the log's next versions of this session."""
+    events = _decide(session, command, context)
+    if not events:
+        return []
+    for event in events:
+        session = _after(session, event, context)
+    for event in _advance(session):
+        events.append(event)
+        session = _after(session, event, context)
+    return events
+
+
+def _after(session: Session, event: e.SessionEvent, context: Context) -> Session:
+    return evolve(session, event, stream=f"session:{session.id}", at=context.at, cause=context.cause)
+
+
+def _decide(session: Session, command: Command, context: Context) -> list[e.SessionEvent]:  # noqa: C901, PLR0911, PLR0912
+    match command:
+        case Start():
+            return _start(session, command, context)
+        case Submit():
+            return _submit(session, command, context)
+        case Edit():
+            return _edit(session, command, context)
+        case Remove():
+            return _remove(session, command, context)
+        case Stop():
+            return _stop(session, command, context)
+        case Answer():
+            return _answer(session, command, context)
+        case Resolve():
+            return _resolve(session, command, context)
+        case Close():
+            return _close(session, context)
+        case ShowStatus():
+            return _refusal_without_thread(session, context) or [_noted(context, "status")]
+        case ChangeThread():
+            return _change_thread(session, command, context)
+        case Reject():
+            return [_refused(context, command.reason, command.detail)]
+        case Grant():
+            return _grant(session, command, context)
+        case Report():
+            return _report(session, command.event, context)
+        case Tick():
+            return _tick(session, context)
+        case _:
+            assert_never(command)
+
+
+def _refused(context: Context, reason: Reason, detail: str = "") -> e.Refused:
+    return e.Refused(by=context.by, locale=context.locale, reason=reason, detail=detail)
+
+
+def _noted(context: Context, what: str) -> e.Noted:
+    return e.Noted(by=context.by, locale=context.locale, what=what)
+
+
+def _refusal_without_thread(session: Session, context: Context) -> list[e.SessionEvent]:
+    return [] if session.starter else [_refused(context, Reason.NO_SESSION)]
+
+
+def _refusal(session: Session, context: Context) -> list[e.SessionEvent]:
+    """Why nobody, or not this person, may act in the session now. Until roles follow, whoever started it decides in it."""
+    if not session.starter:
+        return [_refused(context, Reason.NO_SESSION)]
+    if context.by != session.starter:
+        return [_refused(context, Reason.NOT_YOURS)]
+    if session.closing or session.closed:
+        return [_refused(context, Reason.CLOSED)]
+    return []
+
+
+# --- what people want ------------------------------------------------------------------------------------------------
+
+
+def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:
+    if session.starter:
+        return [_refused(context, Reason.ALREADY)]
+    requested = e.Requested(by=context.by, locale=context.locale, guild=command.guild, channel=command.channel)
+    if command.text is None:
+        return [requested]
+    wrong = _wrong_text(command.text, context)
+    if wrong:
+        return [_refused(context, wrong)]
+    return [requested, _queued(command.prompt, command.text, context)]
+
+
+def _queued(prompt: str, text: Text, context: Context) -> e.PromptQueued:
+    return e.PromptQueued(prompt=prompt, by=context.by, text=text.sealed, size=text.size)
+
+
+def _wrong_text(text: Text, context: Context) -> Reason | None:
+    if text.size == 0:
+        return Reason.EMPTY
+    return Reason.TOO_LONG if text.size > context.policy.prompt_limit else None
+
+
+def _submit(session: Session, command: Submit, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    if wrong := _wrong_text(command.text, context):
+        return [_refused(context, wrong)]
+    if len(session.queue) >= context.policy.queue_limit:
+        return [_refused(context, Reason.QUEUE_FULL, str(context.policy.queue_limit))]
+    events: list[e.SessionEvent] = [_queued(command.prompt, command.text, context)]
+    if session.cut:
+        events.append(e.CutResolved(turn=session.cut.turn, by=context.by, choice="prompt", prompt=command.prompt))
+    return events
+
+
+def _edit(session: Session, command: Edit, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    if not _is_queued(session, command.prompt):
+        return [_refused(context, Reason.NOT_QUEUED)]
+    if wrong := _wrong_text(command.text, context):
+        return [_refused(context, wrong)]
+    return [
+        e.PromptEdited(prompt=command.prompt, by=context.by, text=command.text.sealed, size=command.text.size),
+    ]
+
+
+def _remove(session: Session, command: Remove, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    if not _is_queued(session, command.prompt):
+        return [_refused(context, Reason.NOT_QUEUED)]
+    return [e.PromptRemoved(prompt=command.prompt, by=context.by)]
+
+
+def _is_queued(session: Session, prompt: str) -> bool:
+    return any(one.prompt == prompt for one in session.queue)
+
+
+def _stop(session: Session, command: Stop, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    running = session.turn.turn if session.turn else session.turns + 1 if session.sent else 0
+    if not running or (command.turn is not None and command.turn != running):
+        return [_refused(context, Reason.NOT_RUNNING)]
+    if (session.turn and session.turn.stop_by) or session.stop_early:
+        return [_noted(context, "stopping")]
+    return [e.StopAsked(turn=running, by=context.by)]
+
+
+def _answer(session: Session, command: Answer, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    ask = session.ask(command.request)
+    if ask is None or ask.choice:
+        return [_refused(context, Reason.EXPIRED)]
+    return [e.AnswerGiven(request=command.request, by=context.by, choice=command.choice)]
+
+
+def _resolve(session: Session, command: Resolve, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    if session.cut is None or session.cut.turn != command.turn:
+        return [_refused(context, Reason.NOT_CUT)]
+    retried = session.cut.prompt if command.choice == "retry" else None
+    text = Text(sealed=retried.text, size=1) if retried else command.text
+    return [
+        e.CutResolved(turn=command.turn, by=context.by, choice=command.choice, prompt=command.prompt),
+        _queued(command.prompt, text, context),
+    ]
+
+
+def _close(session: Session, context: Context) -> list[e.SessionEvent]:
+    return _refusal(session, context) or [e.CloseAsked(by=context.by, why="asked")]
+
+
+def _change_thread(session: Session, command: ChangeThread, context: Context) -> list[e.SessionEvent]:
+    if not session.starter:
+        return [_refused(context, Reason.NO_SESSION)]
+    known = "open" if command.what in {"unarchived", "unlocked"} else command.what
+    if session.closed or session.thread_state in {known, "deleted"}:
+        return [_noted(context, "thread")]
+    events: list[e.SessionEvent] = [e.ThreadChanged(what=command.what, by=context.by)]
+    if command.what == "deleted" and not session.closing:
+        events.append(e.CloseAsked(by=context.by, why="deleted"))
+    return events
+
+
+# --- what effects found out ------------------------------------------------------------------------------------------
+
+
+def _grant(session: Session, command: Grant, context: Context) -> list[e.SessionEvent]:
+    """A slot of ours is recorded even when we no longer want it: it then goes back the normal way."""
+    if session.reservation == command.reservation:
+        return [_noted(context, "grant")]
+    return [e.SandboxReserved(reservation=command.reservation)]
+
+
+def _report(session: Session, event: e.SessionEvent, context: Context) -> list[e.SessionEvent]:
+    if isinstance(event, e.JournalRead):
+        return journal.read(session, event, context)
+    if isinstance(event, e.EffectFailed):
+        return [event, *_after_failure(session, event, context)]
+    if isinstance(event, e.SandboxLost):
+        return _lost(session, event) if _current(session, event.reservation) and not session.lost else []
+    return [event] if _wanted(session, event) else []
+
+
+def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR0911 - one line per kind of report
+    """Whether the session still has use for a report; the rest is a straggler of an effect that was overtaken."""
+    match event:
+        case e.StarterPosted():
+            return not session.starter_message
+        case e.ThreadOpened():
+            return not session.thread
+        case e.SlotAsked() | e.SandboxReserved():
+            return not session.reservation
+        case e.SlotLeft():
+            return bool(session.place)
+        case e.SandboxReady():
+            return _current(session, event.reservation) and not session.ready and not session.lost
+        case e.SandboxGone():
+            return _current(session, event.reservation)
+        case e.Delivered():
+            return event.item not in session.delivered
+        case e.HandedOver():
+            return bool(session.closing) and not session.handed_over
+        case e.Replied():
+            return any(one.to == event.to for one in session.replies)
+        case e.MessageShown() | e.PartCleared():
+            return session.card(event.part) is not None
+        case _:
+            return False
+
+
+def _current(session: Session, reservation: str) -> bool:
+    return session.reservation == reservation
+
+
+def _lost(session: Session, event: e.SandboxLost) -> list[e.SessionEvent]:
+    return [*journal.cut(session, "sandbox"), event]
+
+
+def _after_failure(  # noqa: PLR0911 - one line per kind of effect
+    session: Session, event: e.EffectFailed, context: Context
+) -> list[e.SessionEvent]:
+    """What giving up on an effect means for the session."""
+    failure = session.failures.get(event.what)
+    started = failure.since if failure else context.at
+    if event.what == "attach" and not session.ready and context.at - started > context.policy.start_limit:
+        return _lost(session, e.SandboxLost(reservation=session.reservation, why="start"))
+    if event.retry is not None:
+        return []
+    kind = event.what.partition(":")[0]
+    match kind:
+        case "starter" | "thread":
+            return [e.CloseAsked(by="", why="failed")]
+        case "attach" | "prompt" | "answer" | "stop" if not session.lost:
+            return _lost(session, e.SandboxLost(reservation=session.reservation, why="gone"))
+        case "show":
+            return [e.ThreadChanged(what="forbidden")]
+        case "reply":
+            return [e.Replied(to=int(event.what.partition(":")[2]), late=True)]
+        case "handover":
+            return [e.HandedOver(how="kept")]
+        case _:
+            return []
+
+
+def _tick(session: Session, context: Context) -> list[e.SessionEvent]:
+    expired: list[e.SessionEvent] = [
+        e.AnswerExpired(request=ask.request) for ask in session.asks if not ask.choice and ask.expires <= context.at
+    ]
+    late = [e.Replied(to=reply.to, late=True) for reply in session.replies if reply.until <= context.at]
+    return [*expired, *late]
+
+
+# --- what follows by itself ------------------------------------------------------------------------------------------
+
+
+def _advance(session: Session) -> list[e.SessionEvent]:
+    """The next prompt goes to Claude when it is idle; a session that is closing and holds nothing is closed."""
+    if session.closing and not session.closed:
+        holds = session.reservation or session.place
+        return [] if holds else [e.Closed()]
+    if session.queue and _can_take_prompt(session):
+        return [e.PromptSent(prompt=session.queue[0].prompt)]
+    return []
+
+
+def _can_take_prompt(session: Session) -> bool:
+    return (
+        session.ready
+        and session.cli_running
+        and not session.turn
+        and not session.sent
+        and not session.cut
+        and not session.closing
+        and not session.closed
+    )

@@ -1,0 +1,475 @@
+"""How each event changes a session: total and pure. It never raises, never branches on policy, and reads no clock.
+
+The functions below change the private copy that `fold` and `evolve` made; nothing else may assign to a `Session`.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, Posted, QueuedCard, TurnCard
+from engine.session import CRASH_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
+from schema import events as e
+from schema import facts as f
+from schema.envelope import Recorded
+from schema.sealed import Sealed
+
+REPLY_LIFE = 14 * 60 * 1_000_000
+"""How long an interaction can be answered, in µs: its token lives 15 minutes (`notes/discord.md` §5), less a margin."""
+
+LONG_TURN = 60 * 1_000_000
+"""A turn longer than this (µs) ends with a message that notifies whoever asked, for edits notify nobody."""
+
+SHOWN = (f.Said, f.ToolCalled, f.ToolReturned, f.Noticed, f.Retrying, f.DiskFilled, f.Skipped)
+"""Facts that people see in the turn they belong to."""
+
+
+def fold(recorded: Iterable[Recorded], session: Session) -> Session:
+    """The state after `recorded`, which follow `session` in its stream without a gap."""
+    session = copy.copy(session)
+    for one in recorded:
+        _apply(session, one.event, one.stream, one.at, one.cause)
+    return session
+
+
+def evolve(session: Session, event: e.Event, *, stream: str, at: int, cause: int) -> Session:
+    """The state after one event."""
+    session = copy.copy(session)
+    _apply(session, event, stream, at, cause)
+    return session
+
+
+def _apply(s: Session, event: e.Event, stream: str, at: int, cause: int) -> None:
+    s.version += 1
+    if not s.id:
+        s.id = stream.partition(":")[2]
+    apply = _EVENTS.get(type(event))
+    if apply is not None:
+        apply(s, event, at, cause)
+
+
+# --- cards -----------------------------------------------------------------------------------------------------------
+
+
+def _add(s: Session, card: Card) -> None:
+    s.cards = (*s.cards, card)
+
+
+def _set(s: Session, part: str, **changes: Any) -> None:
+    """Change a card; a card that is done by it is forgotten, the head excepted."""
+    kept: list[Card] = []
+    for card in s.cards:
+        if card.part != part:
+            kept.append(card)
+            continue
+        changed = msgspec.structs.replace(card, rev=card.rev + 1, **changes)
+        if not changed.done:
+            kept.append(changed)
+    s.cards = tuple(kept)
+
+
+def _touch_head(s: Session) -> None:
+    _set(s, "head")
+
+
+def _note(s: Session, what: str, *, mention: str = "", detail: str = "", text: Sealed | None = None) -> None:
+    s.notes += 1
+    _add(s, NoteCard(part=f"note:{s.notes}", what=what, detail=detail, text=text, mention=mention, closed=True))
+
+
+def _reply(s: Session, cause: int, at: int, what: str, by: str, locale: str, detail: str = "") -> None:
+    if cause:
+        reply = Reply(to=cause, by=by, locale=locale, what=what, detail=detail, until=at + REPLY_LIFE)
+        s.replies = (*s.replies, reply)
+
+
+# --- the session and its thread --------------------------------------------------------------------------------------
+
+
+def _requested(s: Session, event: e.Requested, _at: int, cause: int) -> None:
+    s.starter, s.locale, s.guild, s.channel, s.request = event.by, event.locale, event.guild, event.channel, cause
+
+
+def _refused(s: Session, event: e.Refused, at: int, cause: int) -> None:
+    _reply(s, cause, at, f"refused-{event.reason}", event.by, event.locale, event.detail)
+
+
+def _noted(s: Session, event: e.Noted, at: int, cause: int) -> None:
+    _reply(s, cause, at, event.what, event.by, event.locale)
+
+
+def _starter_posted(s: Session, event: e.StarterPosted, _at: int, _cause: int) -> None:
+    s.starter_message = event.message
+    s.failures = _without(s.failures, "starter")
+
+
+def _thread_opened(s: Session, event: e.ThreadOpened, at: int, _cause: int) -> None:
+    s.thread = event.thread
+    s.failures = _without(s.failures, "thread")
+    _add(s, HeadCard(part="head", mention=s.starter))
+    for prompt in s.queue:
+        _add(s, QueuedCard(part=f"queued:{prompt.prompt}", prompt=prompt.prompt, by=prompt.by, text=prompt.text))
+    _reply(s, s.request, at, "started", s.starter, s.locale)
+
+
+def _thread_changed(s: Session, event: e.ThreadChanged, _at: int, _cause: int) -> None:
+    back = event.what in {"unarchived", "unlocked"}
+    s.thread_state = "open" if back else event.what
+    if back:
+        s.failures = _without(s.failures, "show")
+
+
+# --- the sandbox -----------------------------------------------------------------------------------------------------
+
+
+def _slot_asked(s: Session, event: e.SlotAsked, _at: int, _cause: int) -> None:
+    s.place = event.place
+    _touch_head(s)
+
+
+def _slot_left(s: Session, _event: e.SlotLeft, _at: int, _cause: int) -> None:
+    s.place = 0
+
+
+def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int) -> None:
+    s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
+    s.journal_epoch, s.journal_offset, s.cli_lives, s.cli_running, s.crashes = 0, 0, 0, False, 0
+    _touch_head(s)
+
+
+def _sandbox_ready(s: Session, event: e.SandboxReady, _at: int, _cause: int) -> None:
+    s.ready, s.isolated = True, event.isolated
+    s.failures = _without(s.failures, "attach")
+    _touch_head(s)
+
+
+def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> None:
+    s.lost, s.ready, s.cli_running = event.why, False, False
+    s.failures = _without(s.failures, "attach")
+    _end_asks(s)
+    _touch_head(s)
+    _note(s, "sandbox-lost", mention=s.starter, detail=event.why)
+
+
+def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> None:
+    s.reservation, s.ready, s.cli_running = "", False, False
+    s.failures = _without(s.failures, "delete")
+    _touch_head(s)
+
+
+# --- prompts and turns -----------------------------------------------------------------------------------------------
+
+
+def _prompt_queued(s: Session, event: e.PromptQueued, _at: int, _cause: int) -> None:
+    prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text)
+    s.queue = (*s.queue, prompt)
+    if s.crashes:
+        s.crashes, s.failures = 0, _without(s.failures, "restart")
+    if s.thread:
+        _add(s, QueuedCard(part=f"queued:{event.prompt}", prompt=event.prompt, by=event.by, text=event.text))
+
+
+def _prompt_edited(s: Session, event: e.PromptEdited, _at: int, _cause: int) -> None:
+    s.queue = tuple(
+        msgspec.structs.replace(one, text=event.text) if one.prompt == event.prompt else one for one in s.queue
+    )
+    _set(s, f"queued:{event.prompt}", text=event.text)
+
+
+def _leave_queue(s: Session, prompt: str) -> None:
+    s.queue = tuple(one for one in s.queue if one.prompt != prompt)
+    _set(s, f"queued:{prompt}", gone=True)
+
+
+def _prompt_removed(s: Session, event: e.PromptRemoved, _at: int, _cause: int) -> None:
+    _leave_queue(s, event.prompt)
+
+
+def _prompt_sent(s: Session, event: e.PromptSent, _at: int, _cause: int) -> None:
+    s.sent = next((one for one in s.queue if one.prompt == event.prompt), None)
+    _leave_queue(s, event.prompt)
+
+
+def _delivered(s: Session, event: e.Delivered, _at: int, _cause: int) -> None:
+    s.delivered = s.delivered | {event.item}
+    s.failures = _without(s.failures, event.item)
+
+
+def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> None:
+    prompt = s.sent if s.sent and s.sent.prompt == event.prompt else None
+    s.turns = event.turn
+    s.turn = Turn(turn=event.turn, by=event.by, prompt=prompt, started=at, stop_by=s.stop_early)
+    s.stop_early = ""
+    if prompt:
+        s.sent = None
+    _add(s, TurnCard(part=f"turn:{event.turn}", turn=event.turn, by=event.by, started=at, stopping=s.turn.stop_by))
+    _touch_head(s)
+
+
+def _turn_ended(s: Session, event: e.TurnEnded, at: int, _cause: int) -> None:
+    started, by = (s.turn.started, s.turn.by) if s.turn else (at, s.starter)
+    s.turn = None
+    _set(s, f"turn:{event.turn}", outcome=event.outcome, reason=event.reason, ended=at, asking=False, closed=True)
+    if event.outcome == "failed" or (event.outcome == "completed" and at - started > LONG_TURN):
+        _note(s, f"turn-{event.outcome}", mention=by, detail=event.reason)
+    _touch_head(s)
+
+
+def _turn_cut(s: Session, event: e.TurnCut, at: int, _cause: int) -> None:
+    by = s.turn.by if s.turn else s.starter
+    prompt = s.turn.prompt if s.turn else None
+    s.turn, s.cut = None, Cut(turn=event.turn, prompt=prompt)
+    _end_asks(s)
+    _set(s, f"turn:{event.turn}", outcome="cut", ended=at, asking=False, closed=True)
+    text = prompt.text if prompt else None
+    _add(s, CutCard(part=f"cut:{event.turn}", turn=event.turn, by=by, why=event.why, text=text, mention=by))
+    _touch_head(s)
+
+
+def _cut_resolved(s: Session, event: e.CutResolved, _at: int, _cause: int) -> None:
+    s.cut = None
+    _set(s, f"cut:{event.turn}", choice=event.choice, chosen_by=event.by, closed=True)
+
+
+def _stop_asked(s: Session, event: e.StopAsked, _at: int, _cause: int) -> None:
+    if s.turn and s.turn.turn == event.turn:
+        s.turn = msgspec.structs.replace(s.turn, stop_by=event.by)
+        _set(s, f"turn:{event.turn}", stopping=event.by)
+    else:
+        s.stop_early = event.by
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+
+
+def _answer_asked(s: Session, event: e.AnswerAsked, _at: int, _cause: int) -> None:
+    by = s.turn.by if s.turn else s.starter
+    s.asks = (*s.asks, Ask(request=event.request, by=by, question=event.question, expires=event.expires))
+    card = AskCard(
+        part=f"ask:{event.request}",
+        mention=by,
+        request=event.request,
+        turn=event.turn,
+        tool=event.tool,
+        question=event.question,
+        always=event.always,
+        expires=event.expires,
+    )
+    _add(s, card)
+    _set(s, f"turn:{event.turn}", asking=True)
+    _touch_head(s)
+
+
+def _choose(s: Session, request: str, choice: str, by: str = "") -> None:
+    s.asks = tuple(msgspec.structs.replace(ask, choice=choice) if ask.request == request else ask for ask in s.asks)
+    _set(s, f"ask:{request}", choice=choice, by=by, closed=True)
+    if s.turn:
+        _set(s, f"turn:{s.turn.turn}", asking=any(not ask.choice for ask in s.asks))
+    _touch_head(s)
+
+
+def _answer_given(s: Session, event: e.AnswerGiven, _at: int, _cause: int) -> None:
+    _choose(s, event.request, event.choice, event.by)
+
+
+def _answer_expired(s: Session, event: e.AnswerExpired, _at: int, _cause: int) -> None:
+    _choose(s, event.request, "expired")
+
+
+def _end_ask(s: Session, request: str) -> None:
+    """The CLI no longer waits for it."""
+    ask = s.ask(request)
+    if ask and not ask.choice:
+        _choose(s, request, "withdrawn")
+    s.asks = tuple(one for one in s.asks if one.request != request)
+
+
+def _end_asks(s: Session) -> None:
+    for ask in s.asks:
+        _end_ask(s, ask.request)
+
+
+# --- the journal -----------------------------------------------------------------------------------------------------
+
+
+def _journal_read(s: Session, event: e.JournalRead, _at: int, _cause: int) -> None:
+    s.journal_epoch, s.journal_offset = event.epoch, event.end
+    shown: list[f.Fact] = []
+    for fact in event.facts:
+        apply = _FACTS.get(type(fact))
+        if apply:
+            apply(s, fact)
+        elif isinstance(fact, SHOWN):
+            shown.append(fact)
+    if shown:
+        _show_facts(s, shown)
+
+
+def _show_facts(s: Session, shown: list[f.Fact]) -> None:
+    """Facts belong to the running turn; what happens outside of one is a note, if it concerns people at all."""
+    card = s.card(f"turn:{s.turn.turn}") if s.turn else None
+    if isinstance(card, TurnCard):
+        _set(s, card.part, facts=(*card.facts, *shown))
+        return
+    for fact in shown:
+        if isinstance(fact, f.DiskFilled):
+            _note(s, "disk-stopped" if fact.stopped else "disk-filled", mention=s.starter, detail=str(fact.percent))
+        elif isinstance(fact, f.Noticed):
+            _note(s, f"notice-{fact.what}", text=fact.text)
+
+
+def _cli_started(s: Session, _fact: f.CliStarted) -> None:
+    s.cli_lives += 1
+    s.cli_running, s.state, s.tasks, s.delivered = True, "idle", 0, frozenset()
+    s.failures = _without(s.failures, "restart")
+    _end_asks(s)
+
+
+def _cli_exited(s: Session, fact: f.CliExited) -> None:
+    s.cli_running, s.state, s.tasks = False, "idle", 0
+    s.crashes += 1
+    _end_asks(s)
+    if s.crashes == CRASH_LIMIT:
+        _note(s, "cli-broken", mention=s.starter, detail=str(fact.code), text=fact.why)
+    _touch_head(s)
+
+
+def _cli_ready(s: Session, fact: f.CliReady) -> None:
+    s.model = fact.model
+
+
+def _permission_over(s: Session, fact: f.PermissionWithdrawn | f.PermissionTaken) -> None:
+    _end_ask(s, fact.request)
+
+
+def _turn_finished(s: Session, fact: f.TurnFinished) -> None:
+    s.crashes = 0
+    if fact.error and fact.message:
+        _show_facts(s, [f.Noticed(what="error", text=fact.message)])
+
+
+def _state_changed(s: Session, fact: f.StateChanged) -> None:
+    s.state = fact.state
+
+
+def _tasks_changed(s: Session, fact: f.TasksChanged) -> None:
+    s.tasks = fact.running
+
+
+# --- what is shown and told ------------------------------------------------------------------------------------------
+
+
+def _message_shown(s: Session, event: e.MessageShown, at: int, _cause: int) -> None:
+    s.failures = _without(s.failures, "show")
+    kept: list[Card] = []
+    for card in s.cards:
+        changed = card
+        if card.part == event.part:
+            posted = card.posted
+            if event.index >= len(posted):
+                posted = (*posted, Posted(message=event.message, start=event.start, at=at))
+            changed = msgspec.structs.replace(card, posted=posted, shown=max(card.shown, event.rev))
+        if not changed.done:
+            kept.append(changed)
+    s.cards = tuple(kept)
+
+
+def _part_cleared(s: Session, event: e.PartCleared, _at: int, _cause: int) -> None:
+    s.cards = tuple(card for card in s.cards if card.part != event.part)
+    s.failures = _without(s.failures, "show")
+
+
+def _replied(s: Session, event: e.Replied, _at: int, _cause: int) -> None:
+    s.replies = tuple(one for one in s.replies if one.to != event.to)
+    s.failures = _without(s.failures, f"reply:{event.to}")
+
+
+def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> None:
+    since = s.failures[event.what].since if event.what in s.failures else at
+    s.failures = {**s.failures, event.what: Failure(attempt=event.attempt, retry=event.retry, since=since)}
+    if event.what in {"attach", "slot", "restart"}:
+        _touch_head(s)
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def _close_asked(s: Session, event: e.CloseAsked, at: int, cause: int) -> None:
+    s.closing = event.why
+    if s.thread:
+        _reply(s, cause, at, "closing", event.by, s.locale)
+    else:
+        _reply(s, s.request, at, "start-failed", s.starter, s.locale)
+    _touch_head(s)
+
+
+def _handed_over(s: Session, event: e.HandedOver, _at: int, _cause: int) -> None:
+    s.handed_over = True
+    s.failures = _without(s.failures, "handover")
+    if event.how not in {"posted", "empty"}:
+        _note(s, f"handover-{event.how}", mention=s.starter)
+
+
+def _closed(s: Session, _event: e.Closed, _at: int, _cause: int) -> None:
+    s.closed, s.place, s.turn, s.sent, s.cut, s.asks, s.stop_early = True, 0, None, None, None, (), ""
+    for prompt in s.queue:
+        _leave_queue(s, prompt.prompt)
+    for card in s.cards:
+        if not card.closed and not card.gone:
+            _set(s, card.part, closed=True)
+
+
+def _without(failures: dict[str, Failure], what: str) -> dict[str, Failure]:
+    if what not in failures:
+        return failures
+    return {key: failure for key, failure in failures.items() if key != what}
+
+
+_EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
+    e.Requested: _requested,
+    e.Refused: _refused,
+    e.Noted: _noted,
+    e.StarterPosted: _starter_posted,
+    e.ThreadOpened: _thread_opened,
+    e.ThreadChanged: _thread_changed,
+    e.SlotAsked: _slot_asked,
+    e.SlotLeft: _slot_left,
+    e.SandboxReserved: _sandbox_reserved,
+    e.SandboxReady: _sandbox_ready,
+    e.SandboxLost: _sandbox_lost,
+    e.SandboxGone: _sandbox_gone,
+    e.PromptQueued: _prompt_queued,
+    e.PromptEdited: _prompt_edited,
+    e.PromptRemoved: _prompt_removed,
+    e.PromptSent: _prompt_sent,
+    e.Delivered: _delivered,
+    e.JournalRead: _journal_read,
+    e.TurnStarted: _turn_started,
+    e.TurnEnded: _turn_ended,
+    e.TurnCut: _turn_cut,
+    e.CutResolved: _cut_resolved,
+    e.StopAsked: _stop_asked,
+    e.AnswerAsked: _answer_asked,
+    e.AnswerGiven: _answer_given,
+    e.AnswerExpired: _answer_expired,
+    e.MessageShown: _message_shown,
+    e.PartCleared: _part_cleared,
+    e.Replied: _replied,
+    e.EffectFailed: _effect_failed,
+    e.CloseAsked: _close_asked,
+    e.HandedOver: _handed_over,
+    e.Closed: _closed,
+}
+
+_FACTS: dict[type, Callable[[Session, Any], None]] = {
+    f.CliStarted: _cli_started,
+    f.CliExited: _cli_exited,
+    f.CliReady: _cli_ready,
+    f.PermissionWithdrawn: _permission_over,
+    f.PermissionTaken: _permission_over,
+    f.TurnFinished: _turn_finished,
+    f.StateChanged: _state_changed,
+    f.TasksChanged: _tasks_changed,
+}

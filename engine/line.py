@@ -1,0 +1,36 @@
+"""Where sessions and slots meet: decisions that are recorded in both streams at once, or in neither. Pure."""
+
+from engine import slots
+from engine.session import Session
+from engine.slots import Slots
+from engine.todo import AskSlot, DeleteSandbox, LeaveLine
+from schema import events as e
+
+Joint = AskSlot | LeaveLine | DeleteSandbox
+"""Effects whose outcome is written to both streams; a sandbox counts as deleted when its slot is given back."""
+
+
+def decide(line: Slots, effect: Joint, session: Session, *, limit: int) -> tuple[list[e.SlotsEvent], e.SessionEvent]:
+    """The events of the slots stream, and what the session is told. Either may already be recorded: that is no error."""
+    match effect:
+        case AskSlot():
+            events = slots.ask(line, session.id, limit=limit)
+            after = _after(line, events)
+            held = after.held.get(session.id)
+            if held:
+                return events, e.SandboxReserved(reservation=held)
+            return events, e.SlotAsked(place=after.place(session.id))
+        case LeaveLine():
+            held = line.held.get(session.id)
+            if held:
+                return [], e.SandboxReserved(reservation=held)
+            return slots.leave(line, session.id), e.SlotLeft()
+        case DeleteSandbox():
+            events = slots.release(line, effect.reservation, limit=limit)
+            return events, e.SandboxGone(reservation=effect.reservation)
+
+
+def _after(line: Slots, events: list[e.SlotsEvent]) -> Slots:
+    for event in events:
+        line = slots.evolve(line, event)
+    return line

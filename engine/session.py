@@ -1,0 +1,173 @@
+"""A session's state: what decisions, `todo` and the thread's cards need to know; everything else stays in the log.
+
+Only `engine/evolve.py` makes one state from another. Texts stay sealed.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from engine.cards import Card
+from schema.sealed import Sealed
+
+CRASH_LIMIT = 3
+"""A CLI that ended this often in a row without finishing a turn is not started again until somebody asks for something."""
+
+
+class Phase(StrEnum):
+    """How a session stands, for people. Derived from its state; `engine/README.md` draws the ways between."""
+
+    NEW = "new"
+    REQUESTED = "requested"
+    WAITING = "waiting"
+    PROVISIONING = "provisioning"
+    READY = "ready"
+    WORKING = "working"
+    AWAITING = "awaiting"
+    LOST = "lost"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt that is not over."""
+
+    prompt: str
+    by: str
+    text: Sealed
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """The running turn. `prompt` is None for one that began by itself."""
+
+    turn: int
+    by: str
+    prompt: Prompt | None
+    started: int
+    stop_by: str = ""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A permission that Claude waits for; `choice` is empty while it is open."""
+
+    request: str
+    by: str
+    question: Sealed
+    expires: int
+    choice: str = ""
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """A cut turn about which people have not chosen yet."""
+
+    turn: int
+    prompt: Prompt | None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect that did not work: tries so far, and when it is tried again (µs; None: not any more)."""
+
+    attempt: int
+    retry: int | None
+    since: int
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the person who did the thing at position `to` is told, in their own language: text `what`, until `until` (µs)."""
+
+    to: int
+    by: str
+    locale: str
+    what: str
+    detail: str = ""
+    until: int
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """The state of one session. Grouped by what it is about: its thread, its sandbox, its CLI, its work, its people.
+
+    A value, never assigned to: the struct is not frozen only because `fold` works on a private copy, which makes replay
+    three times as fast.
+    """
+
+    id: str = ""
+    version: int = 0
+
+    guild: str = ""
+    channel: str = ""
+    starter: str = ""
+    locale: str = "en-US"
+    request: int = 0
+    starter_message: str = ""
+    thread: str = ""
+    thread_state: str = "open"
+
+    place: int = 0
+    reservation: str = ""
+    reserved_at: int = 0
+    ready: bool = False
+    isolated: bool = True
+    lost: str = ""
+
+    journal_epoch: int = 0
+    journal_offset: int = 0
+    cli_lives: int = 0
+    cli_running: bool = False
+    crashes: int = 0
+    state: str = "idle"
+    tasks: int = 0
+    model: str = ""
+
+    queue: tuple[Prompt, ...] = ()
+    sent: Prompt | None = None
+    stop_early: str = ""
+    turn: Turn | None = None
+    turns: int = 0
+    cut: Cut | None = None
+    asks: tuple[Ask, ...] = ()
+    delivered: frozenset[str] = frozenset()
+
+    closing: str = ""
+    handed_over: bool = False
+    closed: bool = False
+
+    cards: tuple[Card, ...] = ()
+    notes: int = 0
+    replies: tuple[Reply, ...] = ()
+    failures: dict[str, Failure] = {}
+
+    @property
+    def phase(self) -> Phase:  # noqa: PLR0911 - one return per phase is the clearest form of this table
+        """How the session stands."""
+        if self.closed:
+            return Phase.CLOSED
+        if self.closing:
+            return Phase.CLOSING
+        if not self.id:
+            return Phase.NEW
+        if not self.thread:
+            return Phase.REQUESTED
+        if self.lost:
+            return Phase.LOST
+        if not self.reservation:
+            return Phase.WAITING
+        if not self.ready:
+            return Phase.PROVISIONING
+        if any(not ask.choice for ask in self.asks):
+            return Phase.AWAITING
+        return Phase.WORKING if self.turn or self.sent else Phase.READY
+
+    @property
+    def wants_sandbox(self) -> bool:
+        """Whether it should stand in the line for a sandbox: always at first, later when there is something to do in it."""
+        if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed:
+            return False
+        return not self.lost or bool(self.queue or self.sent)
+
+    def card(self, part: str) -> Card | None:
+        """The card of that name, None when it is not there (any more)."""
+        return next((card for card in self.cards if card.part == part), None)
+
+    def ask(self, request: str) -> Ask | None:
+        """The permission asked under that id, None when it is not there (any more)."""
+        return next((ask for ask in self.asks if ask.request == request), None)

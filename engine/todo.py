@@ -1,0 +1,192 @@
+"""What a session still wants done. Level-triggered: it follows from the state alone, so recovery is fold, then `todo`.
+
+Nothing here does anything. The actor starts what is wanted and not running, stops what runs and is no longer wanted, and
+reports back as commands; replay never calls this module.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from engine.cards import TurnCard
+from engine.session import CRASH_LIMIT, Session
+
+
+class _Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Its `key` names it in `EffectFailed`; one of each key runs at a time."""
+
+
+class PostStarter(_Effect, frozen=True, kw_only=True):
+    """Post the message that the thread will hang on."""
+
+    key: ClassVar[str] = "starter"
+
+
+class OpenThread(_Effect, frozen=True, kw_only=True):
+    """Make the thread from the starter message, or find the one that a lost answer made."""
+
+    key: ClassVar[str] = "thread"
+
+
+class AskSlot(_Effect, frozen=True, kw_only=True):
+    """Join the line for a sandbox."""
+
+    key: ClassVar[str] = "slot"
+
+
+class LeaveLine(_Effect, frozen=True, kw_only=True):
+    """Leave the line."""
+
+    key: ClassVar[str] = "leave"
+
+
+class Attach(_Effect, frozen=True, kw_only=True):
+    """Bring the sandbox up if it is not, claim it, and follow its journal for as long as it is wanted."""
+
+    reservation: str
+    key: ClassVar[str] = "attach"
+
+
+class RestartCli(_Effect, frozen=True, kw_only=True):
+    """Start the CLI again, going on with its transcript. `life` is the one that ended."""
+
+    reservation: str
+    life: int
+    key: ClassVar[str] = "restart"
+
+
+class Deliver(_Effect, frozen=True, kw_only=True):
+    """Give the CLI of this `life` one line: `item` is `prompt:<id>`, `answer:<request>` or `stop:<turn>`."""
+
+    reservation: str
+    life: int
+    item: str
+
+    @property
+    def key(self) -> str:
+        return self.item
+
+
+class Show(_Effect, frozen=True, kw_only=True):
+    """Bring the thread up to date with the session's cards, and keep it so while a turn runs."""
+
+    key: ClassVar[str] = "show"
+
+
+class TellOutcome(_Effect, frozen=True, kw_only=True):
+    """Tell the person who did what stands at position `to` what became of it."""
+
+    to: int
+
+    @property
+    def key(self) -> str:
+        return f"reply:{self.to}"
+
+
+class HandOver(_Effect, frozen=True, kw_only=True):
+    """Post what the session made, before its sandbox goes."""
+
+    reservation: str
+    key: ClassVar[str] = "handover"
+
+
+class DeleteSandbox(_Effect, frozen=True, kw_only=True):
+    """Delete the sandbox; once it is seen gone, give its slot back."""
+
+    reservation: str
+    key: ClassVar[str] = "delete"
+
+
+Effect = (
+    PostStarter
+    | OpenThread
+    | AskSlot
+    | LeaveLine
+    | Attach
+    | RestartCli
+    | Deliver
+    | Show
+    | TellOutcome
+    | HandOver
+    | DeleteSandbox
+)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect and the time (µs) from which on it should be tried; 0 is at once."""
+
+    effect: Effect
+    since: int = 0
+
+
+def todo(session: Session) -> tuple[Wanted, ...]:
+    """Everything the session wants done, now or later."""
+    wanted: list[Wanted] = []
+    for effect in (*_thread(session), *_sandbox(session), *_lines(session), *_people(session)):
+        failure = session.failures.get(effect.key)
+        if failure is None:
+            wanted.append(Wanted(effect=effect))
+        elif failure.retry is not None:
+            wanted.append(Wanted(effect=effect, since=failure.retry))
+    return tuple(wanted)
+
+
+def next_due(session: Session, wanted: tuple[Wanted, ...]) -> int | None:
+    """When the session has something to do by itself (µs; 0 is now), None when never: its agenda in the view `work`."""
+    times = [one.since for one in wanted]
+    times += [ask.expires for ask in session.asks if not ask.choice]
+    times += [reply.until for reply in session.replies]
+    return min(times, default=None)
+
+
+def _thread(session: Session) -> list[Effect]:
+    if not session.starter or session.closing or session.thread:
+        return []
+    return [OpenThread() if session.starter_message else PostStarter()]
+
+
+def _sandbox(session: Session) -> list[Effect]:
+    if session.wants_sandbox:
+        return [AskSlot()]
+    if session.place and session.closing:
+        return [LeaveLine()]
+    if not session.reservation:
+        return []
+    reservation = session.reservation
+    leaving = session.closing or session.closed
+    if session.lost or session.closed or (leaving and (session.handed_over or not session.ready)):
+        return [DeleteSandbox(reservation=reservation)]
+    if leaving:
+        return [HandOver(reservation=reservation)]
+    wanted: list[Effect] = [Attach(reservation=reservation)]
+    if session.ready and session.cli_lives and not session.cli_running and session.crashes < CRASH_LIMIT:
+        wanted.append(RestartCli(reservation=reservation, life=session.cli_lives))
+    return wanted
+
+
+def _lines(session: Session) -> list[Effect]:
+    """Lines for the CLI, in the order in which it should get them."""
+    if not (session.ready and session.cli_running) or session.lost or session.closing:
+        return []
+    items: list[str] = []
+    if session.turn and session.turn.stop_by:
+        items.append(f"stop:{session.turn.turn}")
+    items += [f"answer:{ask.request}" for ask in session.asks if ask.choice]
+    if session.sent:
+        items.append(f"prompt:{session.sent.prompt}")
+    return [
+        Deliver(reservation=session.reservation, life=session.cli_lives, item=item)
+        for item in items
+        if item not in session.delivered
+    ]
+
+
+def _people(session: Session) -> list[Effect]:
+    wanted: list[Effect] = [TellOutcome(to=reply.to) for reply in session.replies]
+    if session.thread and session.thread_state in {"open", "archived"} and _needs_showing(session):
+        wanted.append(Show())
+    return wanted
+
+
+def _needs_showing(session: Session) -> bool:
+    return any(card.stale or card.gone or (isinstance(card, TurnCard) and not card.closed) for card in session.cards)
