@@ -138,6 +138,14 @@ class EventLog(Protocol):
         """When the earliest open work is due (µs), None when there is none. Raises TryAgain."""
         ...
 
+    async def lookup(self, view: str, key: str) -> str | None:
+        """The value under `key` in the exact view named `view` (`projections/exact.py`), None for none. Raises TryAgain."""
+        ...
+
+    async def rows(self, view: str) -> dict[str, str]:
+        """The whole exact view named `view`. Raises TryAgain."""
+        ...
+
     def subscribe(self, callback: Callable[[Committed], None]) -> Callable[[], None]:
         """Call `callback` after each commit of this process; it must not block. Returns the way to end it."""
         ...

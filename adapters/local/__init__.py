@@ -1,0 +1,1 @@
+"""What runs without anything around it: the log in memory, an embedded PostgreSQL, local sandboxes, a local Discord."""
