@@ -1,0 +1,93 @@
+"""What each effect does: which port it calls, and what it reports.
+
+One effect is one call, or a few in order; everything that may be retried is idempotent in its port. Errors pass through:
+the actor records them.
+"""
+
+from typing import Protocol, assert_never
+
+from engine import line
+from engine.ports import Agent, Chat, EffectContext, SandboxGone
+from engine.todo import (
+    AskSlot,
+    Attach,
+    DeleteSandbox,
+    Deliver,
+    Effect,
+    HandOver,
+    LeaveLine,
+    OpenThread,
+    PostStarter,
+    RestartCli,
+    Show,
+    TellOutcome,
+)
+from schema import events as e
+
+
+class JointContext(EffectContext, Protocol):
+    """An effect's context in an actor: it can also decide together with the slots."""
+
+    async def decide_with_slots(self, joint: line.Joint) -> None:
+        """Record, in one append, what concerns the session and the slots."""
+        ...
+
+
+class Performer:
+    """Performs effects through the ports."""
+
+    def __init__(self, chat: Chat, agent: Agent) -> None:
+        self._chat = chat
+        self._agent = agent
+
+    async def perform(self, effect: Effect, context: JointContext) -> None:  # noqa: C901 - one case per effect
+        """Do `effect` and report. Raises TryAgain, GiveUp, Fenced."""
+        match effect:
+            case PostStarter():
+                await context.report(e.StarterPosted(message=await self._chat.post_starter(context.session)))
+            case OpenThread():
+                await context.report(e.ThreadOpened(thread=await self._chat.open_thread(context.session)))
+            case AskSlot() | LeaveLine():
+                await context.decide_with_slots(effect)
+            case Attach():
+                await self._attach(effect, context)
+            case RestartCli():
+                await self._agent.restart(effect.reservation, context)
+            case Deliver():
+                await self._agent.deliver(effect.reservation, effect.item, context)
+                await context.report(e.Delivered(item=effect.item))
+            case Show():
+                await self._chat.show(context)
+            case TellOutcome():
+                await self._tell(effect, context)
+            case HandOver():
+                await self._hand_over(effect, context)
+            case DeleteSandbox():
+                await self._agent.delete(effect.reservation)
+                await context.decide_with_slots(effect)
+            case _:
+                assert_never(effect)
+
+    async def _attach(self, effect: Attach, context: EffectContext) -> None:
+        try:
+            await self._agent.attach(effect.reservation, context)
+        except SandboxGone:
+            await context.report(e.SandboxLost(reservation=effect.reservation, why="gone"))
+
+    async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
+        reply = next((one for one in context.session.replies if one.to == effect.to), None)
+        if reply:
+            told = await self._chat.tell(context.session, reply)
+            await context.report(e.Replied(to=effect.to, late=not told))
+
+    async def _hand_over(self, effect: HandOver, context: EffectContext) -> None:
+        try:
+            files = await self._agent.collect(effect.reservation, context)
+        except SandboxGone:
+            await context.report(e.HandedOver(how="lost"))
+            return
+        if not files:
+            await context.report(e.HandedOver(how="empty"))
+            return
+        how = await self._chat.hand_over(context.session, files)
+        await context.report(e.HandedOver(how=how, files=len(files)))

@@ -1,0 +1,120 @@
+"""The supervisor of actors: one actor per target with something to do, started on demand, forgotten when idle.
+
+Work is found through the log: what this process commits wakes the target at once, what another commits is read when it
+wakes us, and a slow poll reads to be sure. A start reads what is open, not every session there ever was.
+"""
+
+import heapq
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from engine.actor import Actor
+from engine.commands import Policy
+from engine.effects import Performer
+from engine.ports import Committed, EventLog, Translator, TryAgain
+from engine.slots import Slots
+
+POLL_SECONDS = 5.0
+"""The slow poll: how late work of another process can be found when its wake-up got lost."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What actors act with. `now`: the time in µs. `failed`: tells operators the target, what was done, and the error."""
+
+    log: EventLog
+    translator: Translator
+    performer: Performer
+    now: Callable[[], int]
+    failed: Callable[[str, str, Exception], None]
+
+
+class Supervisor:
+    """Runs actors. Everything they share is here; `engine.actor.Host` says what they use of it.
+
+    `name` stands as the actor of events that no person caused; `limit` is MAX_SANDBOXES.
+    """
+
+    tasks: TaskGroup
+
+    def __init__(self, world: World, *, policy: Policy, limit: int, name: str = "bot") -> None:
+        self.log = world.log
+        self.translator = world.translator
+        self.performer = world.performer
+        self.policy = policy
+        self.limit = limit
+        self.name = name
+        self.slots = Slots()
+        self._world = world
+        self._actors: dict[str, Actor] = {}
+        self._timers: list[tuple[int, str]] = []
+        self._woken = anyio.Event()
+
+    def now(self) -> int:
+        """The time, in µs."""
+        return self._world.now()
+
+    def failed(self, target: str, what: str, error: Exception) -> None:
+        """Tell operators of an error that is no part of the protocol."""
+        self._world.failed(target, what, error)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator["Supervisor"]:
+        """Act for as long as the context is open. Leaving it ends every actor; what they wanted stays in the log."""
+        async with anyio.create_task_group() as tasks:
+            self.tasks = tasks
+            unsubscribe = self.log.subscribe(self._committed)
+            tasks.start_soon(self._find_work)
+            tasks.start_soon(self._listen)
+            try:
+                yield self
+            finally:
+                unsubscribe()
+                tasks.cancel_scope.cancel()
+
+    def actor(self, target: str) -> Actor:
+        """The actor of `target`, made when there is none."""
+        actor = self._actors.get(target)
+        if actor is None:
+            actor = self._actors[target] = Actor(target, self)
+        return actor
+
+    def rest(self, actor: Actor) -> None:
+        """Forget an actor that has nothing to do by itself, or may not act: what it knew is in the log."""
+        if actor.forgettable and self._actors.get(actor.target) is actor:
+            del self._actors[actor.target]
+
+    def wake_at(self, target: str, due: int) -> None:
+        """Poke `target` at `due` (µs)."""
+        if (due, target) not in self._timers:
+            heapq.heappush(self._timers, (due, target))
+            if self._timers[0] == (due, target):
+                self._woken.set()
+
+    def _committed(self, committed: Committed) -> None:
+        for target in committed.targets:
+            self.actor(target).look()
+
+    async def _listen(self) -> None:
+        async for _ in self.log.wakeups():
+            self._woken.set()
+
+    async def _find_work(self) -> None:
+        while True:
+            now = self.now()
+            while self._timers and self._timers[0][0] <= now:
+                self.actor(heapq.heappop(self._timers)[1]).poke()
+            try:
+                for target in await self.log.due(now):
+                    self.actor(target).look()
+            except TryAgain as error:
+                self.failed("", "work", error)
+            wait = POLL_SECONDS
+            if self._timers:
+                wait = min(wait, max(0.0, (self._timers[0][0] - self.now()) / 1_000_000))
+            self._woken = anyio.Event()
+            with anyio.move_on_after(wait):
+                await self._woken.wait()
