@@ -17,7 +17,7 @@ import subprocess
 import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import anyio
 import asyncpg
@@ -192,11 +192,9 @@ class _Account:
     """Who the server runs as: us, or `nobody` when we are root."""
 
     def __init__(self) -> None:
-        self._as: dict[str, Any] = {}
         self._owner: tuple[int, int] | None = None
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
-            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             self._owner = (nobody.pw_uid, nobody.pw_gid)
 
     def spawn(
@@ -208,6 +206,7 @@ class _Account:
         stderr: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start a process that no signal meant for us reaches (Ctrl-C goes to a whole session)."""
+        user, group = self._owner or (None, None)
         return subprocess.Popen(  # noqa: S603 - argv is ours
             argv,
             stdin=stdin,
@@ -216,7 +215,9 @@ class _Account:
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
             start_new_session=True,
-            **self._as,
+            user=user,
+            group=group,
+            extra_groups=None if self._owner is None else (),
         )
 
     def run(self, argv: Sequence[str | Path]) -> str:
