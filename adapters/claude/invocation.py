@@ -1,0 +1,99 @@
+"""How the CLI is invoked: its argv and environment, as the supervisor's configuration. Pure.
+
+Sources: claude-code.md §2. Prompts are never in argv, the token never in argv either; HOME, the working directory and the
+choice between `--session-id` and `--resume` are the supervisor's, which knows its sandbox.
+"""
+
+import uuid
+
+import msgspec
+
+_DISALLOWED_TOOLS = (
+    "AskUserQuestion",  # asked through the thread in a later release
+    "EnterPlanMode",
+    "ExitPlanMode",
+    "CronCreate",  # these start turns that nobody asked for, in a sandbox that may be gone by then
+    "CronDelete",
+    "CronList",
+    "ScheduleWakeup",
+    "Monitor",
+)
+
+_SESSIONS = uuid.UUID("5b0d7c52-3f0e-4b0c-9a43-6f3c6d1f2a10")
+"""The namespace of the CLI's session ids. Never change it: a session could not be resumed."""
+
+
+class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is the same for all sandboxes of an installation.
+
+    `cli`: path of the binary as seen in a sandbox. `stream_hold_ms`: text deltas within this time are joined.
+    `disk_bytes`: size of a sandbox's disk, None to ask its file system. `isolated`: by more than a process boundary.
+    """
+
+    cli: str
+    base_url: str
+    isolated: bool
+    model: str = ""
+    path: str = "/usr/local/bin:/usr/bin:/bin"
+    stream_hold_ms: int = 500
+    disk_bytes: int | None = None
+    stop_seconds: float = 10
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration of the supervisor, `supervisor.Config` there."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    session: str
+    disk_bytes: int | None
+    stop_seconds: float
+
+
+def config(settings: CliSettings, *, session: str, token: str) -> bytes:
+    """What `SandboxSpec.config` holds for this session. Holds the token: never log it."""
+    return msgspec.json.encode(
+        Config(
+            argv=argv(settings),
+            env=environment(settings, token),
+            session=cli_session(session),
+            disk_bytes=settings.disk_bytes,
+            stop_seconds=settings.stop_seconds,
+        ),
+    )
+
+
+def cli_session(session: str) -> str:
+    """The CLI's id of a session's conversation: it must be a UUID."""
+    return str(uuid.uuid5(_SESSIONS, session))
+
+
+def argv(settings: CliSettings) -> tuple[str, ...]:
+    """All of the CLI's argv but its session."""
+    return (
+        settings.cli,
+        "-p",
+        *("--input-format", "stream-json"),
+        *("--output-format", "stream-json"),
+        "--verbose",
+        "--include-partial-messages",
+        "--replay-user-messages",
+        *("--permission-prompt-tool", "stdio"),
+        *("--disallowedTools", ",".join(_DISALLOWED_TOOLS)),
+        *(("--model", settings.model) if settings.model else ()),
+    )
+
+
+def environment(settings: CliSettings, token: str) -> dict[str, str]:
+    """All of the CLI's environment but what depends on the sandbox."""
+    return {
+        "PATH": settings.path,
+        "LANG": "C.UTF-8",
+        "ANTHROPIC_BASE_URL": settings.base_url,
+        "ANTHROPIC_AUTH_TOKEN": token,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1",
+        "CLAUDE_CODE_STREAM_EVENT_HOLD_MS": str(settings.stream_hold_ms),
+        "CLAUDE_CODE_STARTUP_FAILURE_RESULTS": "1",
+    }

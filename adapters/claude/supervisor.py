@@ -1,0 +1,1109 @@
+"""The supervisor: the main process of a sandbox, and the tool that is executed in it. `README.md` beside it is its manual.
+
+It promises that
+- only whole, checksummed, valid lines reach the CLI's stdin, each once per CLI life, and only from the newest owner;
+- what the CLI prints is in a journal on disk, byte for byte, whoever reads it or not; a (journal, offset) never changes meaning;
+- every start of a CLI is marked in the journal, and so is its end, after every process it left behind was ended;
+- a disk that fills up is said before it is full, and stops the CLI before its output is lost.
+
+It must not read meaning into what the CLI prints, nor use anything but the standard library of Python 3.9 or newer.
+
+It is one file, although a long one, because it is carried into sandboxes as one read-only file and run by `python3 -I`,
+where this project is not installed. Its sections: protocol, layout, claims, spool, journal, processes, child, disk, loop,
+commands, main.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, cast
+
+# --- protocol -----------------------------------------------------------------------------------------------------
+
+# Exit statuses of the commands. 1 is a bug (a traceback), 126 and above belong to the transport.
+OK = 0
+USAGE = 2
+FENCED = 3  # a newer owner has claimed this sandbox
+UNCLAIMED = 4  # nobody has claimed this epoch yet: claim first
+BAD_INPUT = 5  # malformed or forbidden input: nothing was done
+NOT_RUNNING = 6  # no supervisor runs here
+NO_CLI = 7  # the supervisor runs, the CLI does not: restart first
+DISK_FULL = 8
+NOT_FOUND = 9
+NEXT_JOURNAL = 10  # this journal is complete and read to its end: follow the next one
+BAD_POSITION = 11  # no such journal, or it is shorter
+TORN = 12  # the input ended early or has another checksum: nothing was done
+
+MAX_LINE = 16 << 20  # bytes of one line for the CLI, newline included
+MAX_FILE = 64 << 20  # bytes of one file put or got
+MAX_STDERR = 4096  # bytes of the CLI's stderr kept in an exit mark
+
+DIR_VARIABLE = "SUPERVISOR_DIR"  # names the state directory to commands, and marks every process of the sandbox
+CLI_VARIABLE = "SUPERVISOR_CLI"  # marks every process of a CLI
+
+_COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
+_POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
+_DISK_SECONDS = 2.0
+_SWEEP_SECONDS = 10.0
+_WARN_AT, _STOP_AT = 80, 95  # percent of the disk
+_SPARE_BYTES = 4 << 20  # less free space than this is a full disk, whatever its size
+_BALLAST_BYTES = 64 << 10  # given up so that a full disk can still be said
+_SECRETS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
+_BODIES = {"user": "message", "control_request": "request", "control_response": "response"}  # type of a line → its body
+
+
+class Refused(Exception):
+    """Raised by a command that does nothing; its status and one line are the answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Header(NamedTuple):
+    """The line before a payload: `[<id> ]<nbytes> <sha256>`. `id` is empty for files."""
+
+    id: str
+    size: int
+    digest: str
+
+
+_HEADER = re.compile(r"(?:([A-Za-z0-9._:@-]{1,200}) )?([0-9]{1,10}) ([0-9a-f]{64})\n")
+
+
+def parse_header(line: bytes, limit: int) -> Header:
+    """Raises Refused (BAD_INPUT, TORN) unless `line` is a whole header of a payload of at most `limit` bytes."""
+    match = _HEADER.fullmatch(line.decode("ascii", "replace"))
+    if not match:
+        status = BAD_INPUT if line.endswith(b"\n") else TORN
+        raise Refused(status, "the header is not '<id> <nbytes> <sha256>': nothing was taken")
+    header = Header(match[1] or "", int(match[2]), match[3])
+    if header.size > limit:
+        raise Refused(BAD_INPUT, f"{header.size} bytes are more than the limit of {limit}")
+    return header
+
+
+def check_line(payload: bytes) -> None:
+    """Raises Refused (BAD_INPUT) for a line that would end the CLI (claude-code.md §8: it exits on most bad lines)."""
+    if payload.count(b"\n") != 1 or not payload.endswith(b"\n"):
+        raise Refused(BAD_INPUT, "the payload is not exactly one line")
+    try:
+        message = json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(BAD_INPUT, f"the line is not JSON: {type(error).__name__}") from None
+    kind = _object(message).get("type")
+    if not isinstance(kind, str) or kind not in _BODIES:
+        raise Refused(BAD_INPUT, f"the line is not an object whose type is one of {', '.join(_BODIES)}")
+    body = _object(_object(message).get(_BODIES[kind]))
+    if not body:
+        raise Refused(BAD_INPUT, f"the line has no object {_BODIES[kind]!r}")
+    if kind == "user" and (body.get("role") != "user" or not isinstance(body.get("content"), (str, list))):
+        raise Refused(BAD_INPUT, "the line is no message of a user with content")
+
+
+def _object(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")  # Python's reader takes NaN and Infinity, the CLI's does not
+
+
+# --- layout -------------------------------------------------------------------------------------------------------
+
+
+class Layout:
+    """Where everything is below the state directory."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root).absolute()
+        self.lock = self.root / "lock"  # flocked for as long as a supervisor lives
+        self.cli_lock = self.root / "cli.lock"  # flocked for as long as a CLI lives: it inherits the descriptor
+        self.followers = self.root / "followers"  # flocked (shared) by each follower
+        self.claim = self.root / "claim"  # the claimed epoch, 20 digits, flocked by whoever depends on it
+        self.wake = self.root / "wake"  # FIFO: a byte wakes the supervisor
+        self.status = self.root / "status.json"
+        self.stderr = self.root / "stderr.log"  # of the CLI that runs, or ran last
+        self.ballast = self.root / "ballast"
+        self.spool = self.root / "spool"  # <sequence>_<id>: lines taken, not yet written to the CLI
+        self.done = self.root / "done"  # <id>: lines written to the CLI that runs (empty files)
+        self.journals = self.root / "journal"  # <number>.jsonl, from 1
+        self.requests = self.root / "requests"  # restart, stop, quit: asked of the supervisor
+
+    def create(self) -> None:
+        for directory in (self.root, self.spool, self.done, self.journals, self.requests):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.wake.exists():
+            os.mkfifo(self.wake, 0o600)
+
+    def journal(self, number: int) -> Path:
+        return self.journals / f"{number:08d}.jsonl"
+
+    def journal_numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.journals.glob("*.jsonl"))
+
+    def marker(self, variable: str) -> str:
+        return f"{variable}={self.root}"
+
+    def poke(self) -> None:
+        """Wake the supervisor. Any command is a contact, too."""
+        with contextlib.suppress(OSError):  # nobody listens, or it has been woken more than enough
+            fd = os.open(self.wake, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(fd, b".")
+            finally:
+                os.close(fd)
+
+    def alive(self) -> bool:
+        """Whether a supervisor lives."""
+        return self.root.is_dir() and _locked(self.lock)
+
+
+def _locked(path: Path) -> bool:
+    """Whether somebody else has `path` flocked."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _hold(path: Path, seconds: float) -> int | None:
+    """A descriptor that has `path` flocked, or None when others held it all the time."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                os.close(fd)
+                return None
+            time.sleep(0.01)
+        else:
+            return fd
+
+
+def _write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """`path` holds the old or the new content, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    except OSError:
+        temporary.unlink()
+        raise
+    finally:
+        os.close(fd)
+    temporary.rename(path)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+# --- claims -------------------------------------------------------------------------------------------------------
+
+
+class Claim:
+    """The epoch that owns this sandbox, held still: nobody claims, sends, puts or starts while one of these is open."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @property
+    def epoch(self) -> int:
+        return int(os.pread(self._fd, 20, 0) or b"0")
+
+    def set(self, epoch: int) -> None:
+        # In place and of fixed width: works on a full disk, and twenty bytes are never torn by a kill.
+        os.pwrite(self._fd, b"%020d" % epoch, 0)
+        os.fsync(self._fd)
+
+    def require(self, epoch: int) -> None:
+        """Raises Refused unless `epoch` is the one that was claimed last."""
+        claimed = self.epoch
+        if epoch < claimed:
+            raise Refused(FENCED, f"epoch {epoch} was deposed: epoch {claimed} owns this sandbox")
+        if epoch > claimed:
+            raise Refused(UNCLAIMED, f"epoch {epoch} has not claimed this sandbox")
+
+
+@contextlib.contextmanager
+def holding_claim(layout: Layout) -> Generator[Claim]:
+    fd = os.open(layout.claim, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield Claim(fd)
+    finally:
+        os.close(fd)
+
+
+# --- spool --------------------------------------------------------------------------------------------------------
+
+
+class Spool:
+    """Lines on their way to the CLI that runs. They belong to that one CLI: with it, what is left of them ends."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._spool, self._done = layout.spool, layout.done
+
+    def waiting(self) -> list[Path]:
+        return sorted(path for path in self._spool.iterdir() if not path.name.startswith("."))
+
+    def has(self, item: str) -> bool:
+        return (self._done / item).exists() or any(self.id(path) == item for path in self.waiting())
+
+    def add(self, item: str, payload: bytes) -> None:
+        waiting = self.waiting()
+        last = int(waiting[-1].name.partition("_")[0]) if waiting else 0
+        _write_atomically(self._spool / f"{last + 1:010d}_{item}", payload)
+
+    def finish(self, path: Path) -> None:
+        """It was written to the CLI. A kill before this is harmless: the line's CLI does not outlive the supervisor."""
+        done = self._done / self.id(path)
+        path.rename(done)
+        os.truncate(done, 0)
+
+    def clear(self) -> list[str]:
+        """Forget everything, for a new CLI; returns the ids of lines that the old one did not get (or half of one)."""
+        dropped = [self.id(path) for path in self.waiting()]
+        for path in (*self._spool.iterdir(), *self._done.iterdir()):
+            path.unlink()
+        return dropped
+
+    @staticmethod
+    def id(path: Path) -> str:
+        return path.name.partition("_")[2]
+
+
+# --- journal ------------------------------------------------------------------------------------------------------
+
+
+class Journal:
+    """What the CLIs of one supervisor life printed, with our marks between. It only ever grows.
+
+    A mark is written only while no CLI can write: its lines may come in several pieces.
+    """
+
+    def __init__(self, layout: Layout, number: int) -> None:
+        self.number = number
+        self.path = layout.journal(number)
+        self._ballast = layout.ballast
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def whole(self) -> bool:
+        """Whether it ends with a whole line."""
+        size = os.fstat(self.fd).st_size
+        return size == 0 or os.pread(self.fd, 1, size - 1) == b"\n"
+
+    def mark(self, event: str, **fields: Any) -> None:
+        """Append a line of our own, after completing a torn one. On a full disk the ballast makes room."""
+        line = json.dumps({"type": "supervisor", "event": event, "at": int(time.time() * 1000), **fields}).encode()
+        data = memoryview((b"" if self.whole() else b"\n") + line + b"\n")
+        while data:
+            try:
+                data = data[os.write(self.fd, data) :]
+            except OSError as error:
+                if not _is_full(error) or not self._ballast.exists():
+                    raise
+                self._ballast.unlink()
+
+
+def _is_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
+
+
+_PROC = Path("/proc")  # macOS has none: there, `ps` tells the same
+
+
+def become_subreaper() -> None:
+    """On Linux, make orphaned descendants children of this process, as they are for a PID 1."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def _process_table() -> dict[int, int]:
+    """Each live process (no zombies) and its parent."""
+    table: dict[int, int] = {}
+    if _PROC.is_dir():
+        for path in _PROC.glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                state, parent = path.read_bytes().rpartition(b")")[2].split()[:2]
+                if state != b"Z":
+                    table[int(path.parent.name)] = int(parent)
+    else:
+        for line in _ps("-axo", "pid=,ppid=,stat="):
+            pid, parent, state = line.split()[:3]
+            if not state.startswith(b"Z"):
+                table[int(pid)] = int(parent)
+    return table
+
+
+def _marked(table: dict[int, int], marker: str) -> set[int]:
+    """The processes that have `marker` (`NAME=value`) in the environment they were started with."""
+    wanted = marker.encode()
+    if _PROC.is_dir():
+        found: set[int] = set()
+        for pid in table:
+            with contextlib.suppress(OSError):  # ended, or of another user
+                if wanted in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                    found.add(pid)
+        return found
+    lines = (line.split(None, 1) for line in _ps("-axEww", "-o", "pid=,command="))
+    return {int(pid) for pid, *rest in lines if rest and wanted + b" " in rest[0] + b" "}
+
+
+def _ps(*arguments: str) -> list[bytes]:
+    return subprocess.run(["/bin/ps", *arguments], stdout=subprocess.PIPE, check=True, timeout=10).stdout.splitlines()  # noqa: S603 - constant
+
+
+def _descendants(table: dict[int, int], root: int) -> set[int]:
+    found, fresh = set[int](), {root}
+    while fresh:
+        fresh = {pid for pid, parent in table.items() if parent in fresh} - found
+        found |= fresh
+    return found
+
+
+def sweep(marker: str) -> None:
+    """SIGKILL this process's descendants and every process with `marker`, again and again until none is left.
+
+    Raises TimeoutError when some cannot be ended.
+    """
+    end = time.monotonic() + _SWEEP_SECONDS
+    while True:
+        table = _process_table()
+        targets = (_marked(table, marker) | _descendants(table, os.getpid())) - {os.getpid()}
+        for pid in targets:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        _reap_all()
+        if not targets:
+            return
+        if time.monotonic() > end:
+            raise TimeoutError(f"{len(targets)} processes survive SIGKILL")
+        time.sleep(0.005)
+
+
+def _reap_all() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+# --- child --------------------------------------------------------------------------------------------------------
+
+
+class Config(NamedTuple):
+    """How to run the CLI: made by the host (`invocation.py`), given as one JSON file."""
+
+    argv: list[str]
+    env: dict[str, str]
+    session: str
+    disk_bytes: int | None  # the size of the sandbox's disk; None asks the file system
+    stop_seconds: float  # from the first request to the CLI to end, to SIGKILL
+
+    @classmethod
+    def read(cls, path: str) -> Config:
+        """Raises Refused (USAGE) with what is wrong."""
+        try:
+            raw: Any = json.loads(Path(path).read_bytes())
+            argv = [str(word) for word in raw["argv"]]
+            env = {str(name): str(value) for name, value in raw.get("env", {}).items()}
+            disk = raw.get("disk_bytes")
+            config = cls(argv, env, str(raw["session"]), disk and int(disk), float(raw.get("stop_seconds", 10)))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Refused(USAGE, f"cannot use the configuration {path}: {type(error).__name__}: {error}") from None
+        if not config.argv or not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", config.session):
+            raise Refused(USAGE, f"cannot use the configuration {path}: it needs argv, and a UUID as session")
+        return config
+
+
+class Cli:
+    """One process of the CLI: its pid and the line that is being written to it."""
+
+    def __init__(self, pid: int, stdin: int) -> None:
+        self.pid = pid
+        self._stdin = stdin
+        self._line: Path | None = None
+        self._rest = memoryview(b"")
+        self._deaf = False
+
+    def blocked_on(self) -> list[int]:
+        """The descriptor to wait for before `deliver` can do more; empty when there is nothing to do."""
+        return [self._stdin] if self._line and not self._deaf else []
+
+    def deliver(self, spool: Spool) -> None:
+        """Write what waits, whole lines one after another, as far as the CLI takes them now."""
+        while not self._deaf:
+            if self._line is None:
+                self._line = next(iter(spool.waiting()), None)
+                if self._line is None:
+                    return
+                self._rest = memoryview(self._line.read_bytes())
+            try:
+                while self._rest:
+                    self._rest = self._rest[os.write(self._stdin, self._rest) :]
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self._deaf = True
+                return
+            spool.finish(self._line)
+            self._line = None
+
+    def close(self) -> None:
+        os.close(self._stdin)
+
+
+def launch(config: Config, layout: Layout, journal: Journal, home: str, work: str) -> Cli:
+    """Start the CLI; its stdout is the journal. Raises OSError when it cannot be executed."""
+    env = dict(config.env, HOME=home, **{DIR_VARIABLE: str(layout.root), CLI_VARIABLE: str(layout.root)})
+    if "TMPDIR" in os.environ:
+        env["TMPDIR"] = env["CLAUDE_CODE_TMPDIR"] = os.environ["TMPDIR"]
+    choice = "--resume" if has_transcript(env, config.session) else "--session-id"
+    alive = _hold(layout.cli_lock, _SWEEP_SECONDS)
+    if alive is None:
+        raise TimeoutError("an old CLI still runs")
+    stderr = os.open(layout.stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    try:
+        child = subprocess.Popen(  # noqa: S603 - the host's configuration
+            [*config.argv, choice, config.session],
+            stdin=subprocess.PIPE,
+            stdout=journal.fd,
+            stderr=stderr,
+            cwd=work,
+            env=env,
+            pass_fds=(alive,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(alive)
+        os.close(stderr)
+    assert child.stdin is not None
+    stdin = os.dup(child.stdin.fileno())
+    child.stdin.close()
+    os.set_blocking(stdin, False)
+    child.returncode = 0  # we reap it ourselves, with everything else
+    return Cli(child.pid, stdin)
+
+
+def has_transcript(env: dict[str, str], session: str) -> bool:
+    """Whether the CLI has begun this conversation before: it refuses to begin it twice, or to resume an unknown one."""
+    config = Path(env.get("CLAUDE_CONFIG_DIR") or Path(env["HOME"], ".claude"))
+    return any(config.glob(f"projects/*/{session}.jsonl"))
+
+
+# --- disk ---------------------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """How full the sandbox's disk is. A given size is compared with what the sandbox's own files take, in a thread of its own."""
+
+    def __init__(self, roots: Sequence[str], size: int | None) -> None:
+        self._roots, self._size = roots, size
+        self.used = 0
+        self.size = size or 0
+        if size:
+            threading.Thread(target=self._keep_measuring, daemon=True).start()
+
+    def percent(self) -> int:
+        found = os.statvfs(self._roots[0])
+        if found.f_bavail * found.f_frsize < _SPARE_BYTES:
+            return 100
+        if not self._size:
+            self.used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            self.size = self.used + found.f_bavail * found.f_frsize
+        return 100 * self.used // self.size
+
+    def _keep_measuring(self) -> None:
+        while True:
+            began = time.monotonic()
+            self.used = sum(map(_tree_bytes, self._roots))
+            time.sleep(max(_DISK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
+
+
+def _tree_bytes(root: str) -> int:
+    total = 0
+    for directory, _, names in os.walk(root):
+        for name in (".", *names):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                total += Path(directory, name).lstat().st_blocks * 512
+    return total
+
+
+# --- loop ---------------------------------------------------------------------------------------------------------
+
+
+class Supervisor:
+    """The loop. Everything it does is a reaction to a signal, a byte in the FIFO, room in the CLI's stdin, or the clock."""
+
+    def __init__(self, layout: Layout, config: Config, home: str, work: str, contact_timeout: float | None) -> None:
+        self._layout, self._config, self._home, self._work = layout, config, home, work
+        self._spool = Spool(layout)
+        self._journal = self._begin_journal()
+        self._disk = Disk([str(layout.root), home, work], config.disk_bytes)
+        self._cli: Cli | None = None
+        self._lives = 0  # CLIs started in this journal
+        self._ended: dict[str, Any] = {}  # how the last one ended
+        self._why = ""  # the reason why we end the CLI
+        self._escalation: list[tuple[float, signal.Signals]] = []  # (when, signal), the next one first
+        self._closing = False  # end ourselves when the CLI has ended
+        self._terms = 0
+        self._warned = False
+        self._next_disk = 0.0
+        self._contact_timeout = contact_timeout
+        self._contact = time.monotonic()
+        self._wake = os.open(layout.wake, os.O_RDWR | os.O_NONBLOCK)  # RDWR: it never reads an end of file
+        self._signals = self._listen()
+
+    def _begin_journal(self) -> Journal:
+        """A journal for this life. The one before is completed first: nobody is left who could write to it."""
+        sweep(self._layout.marker(CLI_VARIABLE))
+        numbers = self._layout.journal_numbers()
+        if numbers:
+            before = Journal(self._layout, numbers[-1])
+            if _read_json(self._layout.status).get("state") != "exited":
+                before.mark("exit", code=None, signal=None, why="the supervisor was killed", stderr="")
+            elif not before.whole():
+                os.write(before.fd, b"\n")
+            os.close(before.fd)
+        if not self._layout.ballast.exists():
+            with contextlib.suppress(OSError):  # the disk is full already
+                self._layout.ballast.write_bytes(os.urandom(_BALLAST_BYTES))
+        return Journal(self._layout, (numbers[-1] if numbers else 0) + 1)
+
+    def _listen(self) -> int:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, self._on_child)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_term)
+        return reader
+
+    def _on_child(self, *_: object) -> None:
+        pass  # with no handler there would be no byte in the pipe
+
+    def _on_term(self, *_: object) -> None:
+        self._terms += 1
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Until told to end. `ready` is called when commands are heard."""
+        self._start()
+        ready()
+        while not (self._closing and self._cli is None):
+            self._wait()
+            self._reap()
+            self._obey()
+            self._watch_disk()
+            self._watch_contact()
+            self._escalate()
+            if self._cli and not self._why:
+                self._cli.deliver(self._spool)
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        deadlines = [self._next_disk, *(when for when, _ in self._escalation[:1])]
+        if self._contact_timeout and not self._closing:
+            deadlines.append(self._contact + self._contact_timeout)
+        writable = self._cli.blocked_on() if self._cli and not self._why else []
+        readable, _, _ = select.select([self._wake, self._signals], writable, [], max(0.0, min(deadlines) - now))
+        if self._wake in readable:
+            self._contact = time.monotonic()
+        for fd in readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(fd, 4096)
+
+    # the CLI's life
+
+    def _start(self) -> None:
+        """End whatever is left of the CLI before, void what was meant for it, and start a new one."""
+        sweep(self._layout.marker(CLI_VARIABLE))
+        with holding_claim(self._layout):  # no line is taken between the clearing and the new life
+            dropped = self._spool.clear()
+            for request in self._layout.requests.iterdir():
+                request.unlink()
+            self._lives += 1
+            self._why, self._escalation, self._warned = "", [], False
+            self._ended = {}
+            resumed = has_transcript(dict(self._config.env, HOME=self._home), self._config.session)
+            self._journal.mark("start", cli=self._lives, resumed=resumed, dropped=dropped)
+            try:
+                self._cli = launch(self._config, self._layout, self._journal, self._home, self._work)
+            except OSError as error:
+                self._finish(None, f"cannot start {self._config.argv[0]}: {error.strerror or error}")
+            else:
+                self._publish("running")
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if self._cli and pid == self._cli.pid:
+                self._lost(self._cli, status)
+
+    def _lost(self, cli: Cli, status: int) -> None:
+        cli.close()
+        self._cli = None
+        sweep(self._layout.marker(CLI_VARIABLE))
+        with holding_claim(self._layout):
+            self._finish(status, self._why)
+
+    def _finish(self, status: int | None, why: str) -> None:
+        """Mark and publish how the CLI ended. `status` is wait's; None when it never started."""
+        code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
+        number = os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
+        self._ended = {"code": code, "signal": number, "why": why, "stderr": self._stderr_tail()}
+        self._escalation = []
+        try:
+            self._journal.mark("exit", cli=self._lives, **self._ended)
+        except OSError as error:
+            _log(f"the end of the CLI could not be marked: {error}")
+        self._publish("exited")
+
+    def _stderr_tail(self) -> str:
+        with contextlib.suppress(OSError), self._layout.stderr.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MAX_STDERR))
+            text = file.read(MAX_STDERR).decode("utf-8", "replace")
+            for name in _SECRETS:
+                text = text.replace(self._config.env.get(name) or "\0", "[secret]")
+            return text
+        return ""
+
+    def _stop(self, why: str, grace: float) -> None:
+        """Ask the CLI to end: SIGINT (it says how its turn ended), SIGTERM, SIGKILL, over `grace` seconds."""
+        now = time.monotonic()
+        signals = [(now, signal.SIGINT), (now + grace / 2, signal.SIGTERM), (now + grace, signal.SIGKILL)]
+        if self._cli and not self._why:
+            self._why = why
+            self._publish("stopping")
+        self._escalation = signals if grace else signals[-1:]
+
+    def _close(self, why: str, grace: float) -> None:
+        self._closing = True
+        self._stop(why, grace)
+
+    def _escalate(self) -> None:
+        while self._cli and self._escalation and self._escalation[0][0] <= time.monotonic():
+            os.kill(self._cli.pid, self._escalation.pop(0)[1])
+
+    # what it reacts to
+
+    def _obey(self) -> None:
+        if self._terms:
+            if not self._closing or self._terms > 1:  # asked again: at once
+                self._close("the sandbox was told to end", 0 if self._terms > 1 else self._config.stop_seconds)
+            self._terms = 1
+        for request in self._layout.requests.iterdir():
+            request.unlink()
+            if request.name == "quit":
+                self._close("the sandbox was told to end", 0)
+            elif request.name == "stop" and self._cli and not self._why:
+                self._stop("stopped", self._config.stop_seconds)
+            elif request.name == "restart" and self._cli is None and not self._closing:
+                self._start()
+
+    def _watch_disk(self) -> None:
+        if time.monotonic() < self._next_disk:
+            return
+        self._next_disk = time.monotonic() + _DISK_SECONDS
+        percent = self._disk.percent()
+        if self._cli is None or self._why:
+            self._publish(None)
+        elif percent >= _STOP_AT:
+            if self._mark_beside_cli("disk", percent=percent, stopped=True):
+                self._stop("the disk is full", self._config.stop_seconds)
+        elif percent >= _WARN_AT and not self._warned:
+            self._warned = self._mark_beside_cli("disk", percent=percent, stopped=False)
+
+    def _mark_beside_cli(self, event: str, **fields: Any) -> bool:
+        """Mark while the CLI is frozen between two lines; False when it was within one, or is gone."""
+        cli = self._cli
+        assert cli is not None
+        os.kill(cli.pid, signal.SIGSTOP)
+        _, status = os.waitpid(cli.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            self._lost(cli, status)
+            return False
+        try:
+            if not self._journal.whole():
+                return False
+            self._journal.mark(event, **fields)
+            return True
+        finally:
+            os.kill(cli.pid, signal.SIGCONT)
+
+    def _watch_contact(self) -> None:
+        if not self._contact_timeout or self._closing or time.monotonic() < self._contact + self._contact_timeout:
+            return
+        if _locked(self._layout.followers):
+            self._contact = time.monotonic()
+        else:
+            self._close("nobody was in contact", self._config.stop_seconds)
+
+    def _publish(self, state: str | None) -> None:
+        """Write down what `status` tells. None keeps the state."""
+        before = _read_json(self._layout.status)
+        status = {
+            "state": state or before.get("state", "exited"),
+            "journal": self._journal.number,
+            "cli": self._lives,
+            "pid": self._cli.pid if self._cli else None,
+            "exit": self._ended or None,
+            "disk": {"percent": self._disk.percent(), "used": self._disk.used, "size": self._disk.size},
+            "home": self._home,
+            "work": self._work,
+        }
+        if status == before:
+            return
+        try:
+            _write_atomically(self._layout.status, json.dumps(status).encode())
+        except OSError as error:
+            _log(f"the status could not be written: {error}")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def _log(message: str) -> None:
+    sys.stderr.write(f"supervisor: {message}\n")
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+def command_run(layout: Layout, options: argparse.Namespace) -> None:
+    """Be the supervisor: keeps a CLI, until it is told to end or nobody is in contact any more."""
+    os.umask(0o077)
+    config = Config.read(options.config)
+    layout.create()
+    lock = _hold(layout.lock, 5)
+    if lock is None:
+        raise Refused(NOT_RUNNING, f"another supervisor runs in {layout.root}")
+    become_subreaper()
+    supervisor = Supervisor(layout, config, options.home, options.work, options.contact_timeout)
+    supervisor.run(ready=_say_ready)
+
+
+def _say_ready() -> None:
+    """Say it, and never use stdout again: whoever waited for it closes its end."""
+    _say("ready")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def command_claim(layout: Layout, options: argparse.Namespace) -> None:
+    """Become the owner: from now on, commands of older epochs are refused, and their followers end."""
+    with holding_claim(layout) as claim:
+        if options.epoch > claim.epoch:
+            claim.set(options.epoch)
+        claim.require(options.epoch)
+    _say("ok")
+
+
+def command_send(layout: Layout, options: argparse.Namespace) -> None:
+    """Take one line for the CLI from stdin. Says `ok`, or `dup` when this CLI was given a line of this id before."""
+    header, payload = _receive(MAX_LINE)
+    if not header.id:
+        raise Refused(BAD_INPUT, "the header has no id: nothing was taken")
+    check_line(payload)
+    spool = Spool(layout)
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+        _require_cli(layout)
+        known = spool.has(header.id)
+        if not known:
+            spool.add(header.id, payload)
+    layout.poke()
+    _say("dup" if known else "ok")
+
+
+def _require_cli(layout: Layout) -> None:
+    status = _read_json(layout.status)
+    if status.get("state") not in ("running", "stopping"):
+        why = _object(status.get("exit")).get("why") or "it has exited"
+        raise Refused(NO_CLI, f"no CLI runs ({why}): restart it first")
+
+
+def command_follow(layout: Layout, options: argparse.Namespace) -> None:
+    """Write `journal <number> <offset>`, then that journal from there on, until its end, the link's or the owner's."""
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+    number, offset = max(1, options.journal), options.offset
+    try:
+        journal = os.open(layout.journal(number), os.O_RDONLY)
+    except FileNotFoundError:
+        raise Refused(BAD_POSITION, f"there is no journal {number}") from None
+    if offset > os.fstat(journal).st_size:
+        raise Refused(BAD_POSITION, f"journal {number} is shorter than {offset} bytes")
+    follower = os.open(layout.followers, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(follower, fcntl.LOCK_SH)
+    claimed = Claim(os.open(layout.claim, os.O_RDONLY))
+    write_all(1, b"journal %d %d\n" % (number, offset))
+    patience, most = _POLL_SECONDS
+    while True:
+        claimed.require(options.epoch)
+        alive, complete = layout.alive(), layout.journal(number + 1).exists()  # before reading what was written before
+        chunk = os.pread(journal, 1 << 18, offset)
+        if chunk:
+            write_all(1, chunk)
+            offset, patience = offset + len(chunk), _POLL_SECONDS[0]
+        elif complete:
+            raise Refused(NEXT_JOURNAL, f"journal {number} is complete")
+        elif not alive:
+            raise Refused(NOT_RUNNING, "the supervisor does not run")
+        elif select.select([0], [], [], patience)[0] and not os.read(0, 4096):
+            return  # the host closed the link
+        else:
+            patience = min(2 * patience, most)
+
+
+def command_put(layout: Layout, options: argparse.Namespace) -> None:
+    """Write stdin's payload to a file below `home/` or `work/`, whole or not at all."""
+    _, payload = _receive(MAX_FILE)
+    root, parts = _split_path(layout, options.path)
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+        with _directory_beneath(root, parts[:-1], create=True) as directory:
+            temporary = f".{parts[-1][:200]}.{os.getpid()}"
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, options.mode, dir_fd=directory)
+            try:
+                os.fchmod(fd, options.mode)
+                write_all(fd, payload)
+                os.rename(temporary, parts[-1], src_dir_fd=directory, dst_dir_fd=directory)
+            except OSError:
+                os.unlink(temporary, dir_fd=directory)
+                raise
+            finally:
+                os.close(fd)
+    _say("ok")
+
+
+def command_get(layout: Layout, options: argparse.Namespace) -> None:
+    """Write `<nbytes> <sha256>` and the content of a file below `home/` or `work/`."""
+    root, parts = _split_path(layout, options.path)
+    with _directory_beneath(root, parts[:-1], create=False) as directory:
+        fd = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE:
+            raise Refused(BAD_INPUT, f"{options.path} is not a regular file of at most {MAX_FILE} bytes")
+        data = file.read(MAX_FILE)
+    write_all(1, f"{len(data)} {hashlib.sha256(data).hexdigest()}\n".encode() + data)
+
+
+def _split_path(layout: Layout, path: str) -> tuple[str, list[str]]:
+    """The root that `path` (`home/…` or `work/…`) names, and the names below it."""
+    area, *parts = path.split("/")
+    root = _read_json(layout.status).get(area) if area in ("home", "work") else None
+    if not root or not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise Refused(BAD_INPUT, f"{path!r} is not home/… or work/… with plain names")
+    return root, parts
+
+
+@contextlib.contextmanager
+def _directory_beneath(root: str, parts: Sequence[str], *, create: bool) -> Generator[int]:
+    """A descriptor of root/parts, reached without following a symbolic link below `root`, whoever changes it meanwhile."""
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts:
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=fd)
+            above, fd = fd, os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(above)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def command_restart(layout: Layout, options: argparse.Namespace) -> None:
+    """Start a CLI again that has exited. Says `ok` when it was started, `running` when one runs."""
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+        before = _read_json(layout.status)
+        if before.get("state") != "exited":
+            _say("running")
+            return
+        if before["disk"]["percent"] >= _STOP_AT:
+            raise Refused(DISK_FULL, f"the disk is {before['disk']['percent']} % full: make room first")
+        (layout.requests / "restart").touch()
+    end = time.monotonic() + 2 * _SWEEP_SECONDS
+    while _read_json(layout.status).get("cli") == before["cli"]:
+        layout.poke()
+        if not layout.alive() or time.monotonic() > end:
+            raise Refused(NOT_RUNNING, "the supervisor does not answer")
+        time.sleep(0.01)
+    _say("ok")
+
+
+def command_stop(layout: Layout, options: argparse.Namespace) -> None:
+    """Ask the CLI to end; the journal tells when it has. Says `ok`, or `exited` when none runs."""
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+        running = _read_json(layout.status).get("state") != "exited"
+        if running:
+            (layout.requests / "stop").touch()
+    layout.poke()
+    _say("ok" if running else "exited")
+
+
+def command_status(layout: Layout, _: argparse.Namespace) -> None:
+    """Say everything there is to know, as one line of JSON."""
+    status = _read_json(layout.status)
+    with holding_claim(layout) as claim:
+        status["claimed"] = claim.epoch
+    status["alive"] = layout.alive()
+    status["queue"] = len(Spool(layout).waiting())
+    status["journal_bytes"] = layout.journal(status.get("journal", 1)).stat().st_size
+    layout.poke()
+    _say(json.dumps(status))
+
+
+def command_end(layout: Layout, _: argparse.Namespace) -> None:
+    """End everything in the sandbox at once, the supervisor too. For transports that cannot end a sandbox otherwise."""
+    if layout.alive():
+        (layout.requests / "quit").touch()
+        layout.poke()
+        lock = _hold(layout.lock, 5)
+        if lock is not None:
+            os.close(lock)
+    sweep(layout.marker(DIR_VARIABLE))
+    _say("ok")
+
+
+def _receive(limit: int) -> tuple[Header, bytes]:
+    """The header and the payload from stdin, whole and as announced. Never waits for an end of file: some links have none."""
+    header = parse_header(sys.stdin.buffer.readline(512), limit)
+    payload = sys.stdin.buffer.read(header.size)
+    if len(payload) != header.size or hashlib.sha256(payload).hexdigest() != header.digest:
+        raise Refused(TORN, f"the payload is torn ({len(payload)} of {header.size} bytes): nothing was taken")
+    return header, payload
+
+
+def _say(word: str) -> None:
+    write_all(1, f"{word}\n".encode())
+
+
+# --- main ---------------------------------------------------------------------------------------------------------
+
+_Command = Callable[[Layout, argparse.Namespace], None]
+_EVEN_WITHOUT_SUPERVISOR = (command_run, command_end, command_get, command_status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="supervisor", description=(__doc__ or "").partition("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: _Command, *, fenced: bool) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=(command.__doc__ or "").partition("\n")[0])
+        sub.set_defaults(command=command, dir=None)
+        if fenced:
+            sub.add_argument("epoch", type=_natural, metavar="EPOCH")
+        return sub
+
+    run = add("run", command_run, fenced=False)
+    run.add_argument("dir", metavar="DIR")
+    run.add_argument("--config", required=True, metavar="FILE")
+    run.add_argument("--home", required=True, metavar="DIR")
+    run.add_argument("--work", required=True, metavar="DIR")
+    run.add_argument("--contact-timeout", type=float, metavar="SECONDS")
+    add("claim", command_claim, fenced=True)
+    add("send", command_send, fenced=True)
+    follow = add("follow", command_follow, fenced=True)
+    follow.add_argument("journal", type=_natural, metavar="JOURNAL")
+    follow.add_argument("offset", type=_natural, metavar="OFFSET")
+    put = add("put", command_put, fenced=True)
+    put.add_argument("path", metavar="PATH")
+    put.add_argument("--mode", type=lambda text: int(text, 8) & 0o777, default=0o600)
+    add("get", command_get, fenced=False).add_argument("path", metavar="PATH")
+    add("status", command_status, fenced=False)
+    add("restart", command_restart, fenced=True)
+    add("stop", command_stop, fenced=True)
+    add("end", command_end, fenced=False).add_argument("dir", metavar="DIR")
+    return parser
+
+
+def _natural(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        _execute(options)
+    except Refused as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        return refusal.status
+    except BrokenPipeError:
+        return OK  # the link is gone; nobody reads the status
+    except OSError as error:
+        return _explain(error)
+    return OK
+
+
+def _execute(options: argparse.Namespace) -> None:
+    directory = options.dir or os.environ.get(DIR_VARIABLE)
+    if not directory:
+        raise Refused(USAGE, f"{DIR_VARIABLE} must name the state directory")
+    layout = Layout(directory)
+    if options.command not in _EVEN_WITHOUT_SUPERVISOR and not layout.alive():
+        raise Refused(NOT_RUNNING, f"no supervisor runs in {layout.root}")
+    if options.command not in (command_run, command_follow):
+        signal.alarm(_COMMAND_SECONDS)
+    options.command(layout, options)
+
+
+def _explain(error: OSError) -> int:
+    sys.stderr.write(f"{error.strerror or error}: {error.filename or 'the sandbox'}\n")
+    if _is_full(error):
+        return DISK_FULL
+    if isinstance(error, FileNotFoundError):
+        return NOT_FOUND
+    return BAD_INPUT if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
