@@ -40,16 +40,12 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     stderr: str = ""
 
 
-class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes, but for `percent`."""
-
-    percent: int
-    used: int
-    size: int
-
-
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What `status` tells. `state` of the CLI: running, stopping, exited; `cli` counts CLIs of this journal, from 1."""
+    """What `status` tells.
+
+    `state` of the CLI: running, stopping, exited; `cli` counts CLIs of this journal, from 1; `queue` counts lines that the
+    CLI has not read yet; `pid` (the CLI's) and `supervisor` (its own) are pids as seen inside.
+    """
 
     alive: bool
     claimed: int
@@ -58,7 +54,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     cli: int
     queue: int
-    disk: Disk
+    disk_percent: int
+    supervisor: int
     pid: int | None = None
     exit: Exit | None = None
 
@@ -103,6 +100,10 @@ class SupervisorChannel:
         if len(data) != header.size or hashlib.sha256(data).hexdigest() != header.digest:
             raise TryAgain(f"{path} came back torn")
         return data
+
+    async def collect(self) -> bytes:
+        """A tar of what the session made: `work/…`, `transcript.jsonl`, `left-out.txt`."""
+        return await self._command("collect", limit=2 * supervisor.MAX_COLLECTED)
 
     async def restart(self) -> bool:
         """Start the CLI again, going on with its conversation; False when one runs."""

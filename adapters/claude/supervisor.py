@@ -21,6 +21,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
@@ -29,6 +30,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -53,6 +55,8 @@ TORN = 12  # the input ended early or has another checksum: nothing was done
 
 MAX_LINE = 16 << 20  # bytes of one line for the CLI, newline included
 MAX_FILE = 64 << 20  # bytes of one file put or got
+MAX_COLLECTED = 24 << 20  # bytes of all files collected
+MAX_COLLECTED_FILE = 4 << 20  # bytes of one of them
 MAX_STDERR = 4096  # bytes of the CLI's stderr kept in an exit mark
 
 DIR_VARIABLE = "SUPERVISOR_DIR"  # names the state directory to commands, and marks every process of the sandbox
@@ -163,7 +167,7 @@ class Layout:
         return f"{variable}={self.root}"
 
     def poke(self) -> None:
-        """Wake the supervisor. Any command is a contact, too."""
+        """Wake the supervisor."""
         with contextlib.suppress(OSError):  # nobody listens, or it has been woken more than enough
             fd = os.open(self.wake, os.O_WRONLY | os.O_NONBLOCK)
             try:
@@ -173,14 +177,14 @@ class Layout:
 
     def alive(self) -> bool:
         """Whether a supervisor lives."""
-        return self.root.is_dir() and _locked(self.lock)
+        return self.root.is_dir() and _locked(self.lock, fcntl.LOCK_SH)
 
 
-def _locked(path: Path) -> bool:
-    """Whether somebody else has `path` flocked."""
+def _locked(path: Path, kind: int) -> bool:
+    """Whether somebody else has a lock on `path` that a lock of this kind would wait for."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     else:
@@ -448,6 +452,13 @@ class Config(NamedTuple):
         return config
 
 
+class Place(NamedTuple):
+    """Where the CLI lives and works: given by the transport."""
+
+    home: str
+    work: str
+
+
 class Cli:
     """One process of the CLI: its pid and the line that is being written to it."""
 
@@ -485,23 +496,22 @@ class Cli:
         os.close(self._stdin)
 
 
-def launch(config: Config, layout: Layout, journal: Journal, home: str, work: str) -> Cli:
+def launch(config: Config, layout: Layout, journal: Journal, place: Place, *, resumes: bool) -> Cli:
     """Start the CLI; its stdout is the journal. Raises OSError when it cannot be executed."""
-    env = dict(config.env, HOME=home, **{DIR_VARIABLE: str(layout.root), CLI_VARIABLE: str(layout.root)})
+    env = dict(config.env, HOME=place.home, **{DIR_VARIABLE: str(layout.root), CLI_VARIABLE: str(layout.root)})
     if "TMPDIR" in os.environ:
         env["TMPDIR"] = env["CLAUDE_CODE_TMPDIR"] = os.environ["TMPDIR"]
-    choice = "--resume" if has_transcript(env, config.session) else "--session-id"
     alive = _hold(layout.cli_lock, _SWEEP_SECONDS)
     if alive is None:
         raise TimeoutError("an old CLI still runs")
     stderr = os.open(layout.stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         child = subprocess.Popen(  # noqa: S603 - the host's configuration
-            [*config.argv, choice, config.session],
+            [*config.argv, "--resume" if resumes else "--session-id", config.session],
             stdin=subprocess.PIPE,
             stdout=journal.fd,
             stderr=stderr,
-            cwd=work,
+            cwd=place.work,
             env=env,
             pass_fds=(alive,),
             start_new_session=True,
@@ -517,10 +527,10 @@ def launch(config: Config, layout: Layout, journal: Journal, home: str, work: st
     return Cli(child.pid, stdin)
 
 
-def has_transcript(env: dict[str, str], session: str) -> bool:
+def has_transcript(config: Config, place: Place) -> bool:
     """Whether the CLI has begun this conversation before: it refuses to begin it twice, or to resume an unknown one."""
-    config = Path(env.get("CLAUDE_CONFIG_DIR") or Path(env["HOME"], ".claude"))
-    return any(config.glob(f"projects/*/{session}.jsonl"))
+    directory = Path(config.env.get("CLAUDE_CONFIG_DIR") or Path(place.home, ".claude"))
+    return any(directory.glob(f"projects/*/{config.session}.jsonl"))
 
 
 # --- disk ---------------------------------------------------------------------------------------------------------
@@ -531,8 +541,7 @@ class Disk:
 
     def __init__(self, roots: Sequence[str], size: int | None) -> None:
         self._roots, self._size = roots, size
-        self.used = 0
-        self.size = size or 0
+        self._used = 0
         if size:
             threading.Thread(target=self._keep_measuring, daemon=True).start()
 
@@ -540,15 +549,15 @@ class Disk:
         found = os.statvfs(self._roots[0])
         if found.f_bavail * found.f_frsize < _SPARE_BYTES:
             return 100
-        if not self._size:
-            self.used = (found.f_blocks - found.f_bfree) * found.f_frsize
-            self.size = self.used + found.f_bavail * found.f_frsize
-        return 100 * self.used // self.size
+        if self._size:
+            return 100 * self._used // self._size
+        used = found.f_blocks - found.f_bfree
+        return 100 * used // (used + found.f_bavail)
 
     def _keep_measuring(self) -> None:
         while True:
             began = time.monotonic()
-            self.used = sum(map(_tree_bytes, self._roots))
+            self._used = sum(map(_tree_bytes, self._roots))
             time.sleep(max(_DISK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
 
 
@@ -567,11 +576,11 @@ def _tree_bytes(root: str) -> int:
 class Supervisor:
     """The loop. Everything it does is a reaction to a signal, a byte in the FIFO, room in the CLI's stdin, or the clock."""
 
-    def __init__(self, layout: Layout, config: Config, home: str, work: str, contact_timeout: float | None) -> None:
-        self._layout, self._config, self._home, self._work = layout, config, home, work
+    def __init__(self, layout: Layout, config: Config, place: Place, contact_timeout: float | None) -> None:
+        self._layout, self._config, self._place = layout, config, place
         self._spool = Spool(layout)
         self._journal = self._begin_journal()
-        self._disk = Disk([str(layout.root), home, work], config.disk_bytes)
+        self._disk = Disk([str(layout.root), *place], config.disk_bytes)
         self._cli: Cli | None = None
         self._lives = 0  # CLIs started in this journal
         self._ended: dict[str, Any] = {}  # how the last one ended
@@ -580,6 +589,7 @@ class Supervisor:
         self._closing = False  # end ourselves when the CLI has ended
         self._terms = 0
         self._warned = False
+        self._full = 0  # the percentage at which the CLI was stopped
         self._next_disk = 0.0
         self._contact_timeout = contact_timeout
         self._contact = time.monotonic()
@@ -591,15 +601,12 @@ class Supervisor:
         sweep(self._layout.marker(CLI_VARIABLE))
         numbers = self._layout.journal_numbers()
         if numbers:
-            before = Journal(self._layout, numbers[-1])
-            if _read_json(self._layout.status).get("state") != "exited":
-                before.mark("exit", code=None, signal=None, why="the supervisor was killed", stderr="")
-            elif not before.whole():
-                os.write(before.fd, b"\n")
-            os.close(before.fd)
-        if not self._layout.ballast.exists():
-            with contextlib.suppress(OSError):  # the disk is full already
-                self._layout.ballast.write_bytes(os.urandom(_BALLAST_BYTES))
+            status = _read_json(self._layout.status)
+            if status.get("state") != "exited":
+                before = Journal(self._layout, numbers[-1])
+                lost = {"code": None, "signal": None, "why": "the supervisor was killed", "stderr": ""}
+                before.mark("exit", cli=status.get("cli", 0), **lost)
+                os.close(before.fd)
         return Journal(self._layout, (numbers[-1] if numbers else 0) + 1)
 
     def _listen(self) -> int:
@@ -654,17 +661,23 @@ class Supervisor:
             dropped = self._spool.clear()
             for request in self._layout.requests.iterdir():
                 request.unlink()
+            self._lay_ballast()
             self._lives += 1
-            self._why, self._escalation, self._warned = "", [], False
+            self._why, self._escalation, self._warned, self._full = "", [], False, 0
             self._ended = {}
-            resumed = has_transcript(dict(self._config.env, HOME=self._home), self._config.session)
-            self._journal.mark("start", cli=self._lives, resumed=resumed, dropped=dropped)
+            resumes = has_transcript(self._config, self._place)
+            self._journal.mark("start", cli=self._lives, resumed=resumes, dropped=dropped)
             try:
-                self._cli = launch(self._config, self._layout, self._journal, self._home, self._work)
+                self._cli = launch(self._config, self._layout, self._journal, self._place, resumes=resumes)
             except OSError as error:
                 self._finish(None, f"cannot start {self._config.argv[0]}: {error.strerror or error}")
             else:
                 self._publish("running")
+
+    def _lay_ballast(self) -> None:
+        if not self._layout.ballast.exists():
+            with contextlib.suppress(OSError):  # the disk is full already
+                self._layout.ballast.write_bytes(os.urandom(_BALLAST_BYTES))
 
     def _reap(self) -> None:
         while True:
@@ -691,6 +704,8 @@ class Supervisor:
         self._ended = {"code": code, "signal": number, "why": why, "stderr": self._stderr_tail()}
         self._escalation = []
         try:
+            if self._full:
+                self._journal.mark("disk", percent=self._full, stopped=True)
             self._journal.mark("exit", cli=self._lives, **self._ended)
         except OSError as error:
             _log(f"the end of the CLI could not be marked: {error}")
@@ -742,52 +757,54 @@ class Supervisor:
         if time.monotonic() < self._next_disk:
             return
         self._next_disk = time.monotonic() + _DISK_SECONDS
-        percent = self._disk.percent()
+        self._publish()
         if self._cli is None or self._why:
-            self._publish(None)
-        elif percent >= _STOP_AT:
-            if self._mark_beside_cli("disk", percent=percent, stopped=True):
-                self._stop("the disk is full", self._config.stop_seconds)
+            return
+        percent = self._disk.percent()
+        if percent >= _STOP_AT:
+            self._full = percent
+            self._stop("the disk is full", self._config.stop_seconds)
         elif percent >= _WARN_AT and not self._warned:
-            self._warned = self._mark_beside_cli("disk", percent=percent, stopped=False)
+            self._warned = self._mark_beside(self._cli, "disk", percent=percent, stopped=False)
 
-    def _mark_beside_cli(self, event: str, **fields: Any) -> bool:
+    def _mark_beside(self, cli: Cli, event: str, **fields: Any) -> bool:
         """Mark while the CLI is frozen between two lines; False when it was within one, or is gone."""
-        cli = self._cli
-        assert cli is not None
         os.kill(cli.pid, signal.SIGSTOP)
         _, status = os.waitpid(cli.pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
             self._lost(cli, status)
             return False
         try:
-            if not self._journal.whole():
-                return False
-            self._journal.mark(event, **fields)
-            return True
+            whole = self._journal.whole()
+            if whole:
+                self._journal.mark(event, **fields)
+            return whole
+        except OSError as error:
+            _log(f"{event} could not be marked: {error}")
+            return False
         finally:
             os.kill(cli.pid, signal.SIGCONT)
 
     def _watch_contact(self) -> None:
         if not self._contact_timeout or self._closing or time.monotonic() < self._contact + self._contact_timeout:
             return
-        if _locked(self._layout.followers):
+        if _locked(self._layout.followers, fcntl.LOCK_EX):
             self._contact = time.monotonic()
         else:
             self._close("nobody was in contact", self._config.stop_seconds)
 
-    def _publish(self, state: str | None) -> None:
-        """Write down what `status` tells. None keeps the state."""
+    def _publish(self, state: str | None = None) -> None:
+        """Write down what `status` tells, when it has changed. None keeps the state."""
         before = _read_json(self._layout.status)
         status = {
-            "state": state or before.get("state", "exited"),
+            "state": state or before.get("state"),
+            "supervisor": os.getpid(),
             "journal": self._journal.number,
             "cli": self._lives,
             "pid": self._cli.pid if self._cli else None,
             "exit": self._ended or None,
-            "disk": {"percent": self._disk.percent(), "used": self._disk.used, "size": self._disk.size},
-            "home": self._home,
-            "work": self._work,
+            "disk_percent": self._disk.percent(),
+            **self._place._asdict(),
         }
         if status == before:
             return
@@ -820,7 +837,7 @@ def command_run(layout: Layout, options: argparse.Namespace) -> None:
     if lock is None:
         raise Refused(NOT_RUNNING, f"another supervisor runs in {layout.root}")
     become_subreaper()
-    supervisor = Supervisor(layout, config, options.home, options.work, options.contact_timeout)
+    supervisor = Supervisor(layout, config, Place(options.home, options.work), options.contact_timeout)
     supervisor.run(ready=_say_ready)
 
 
@@ -854,7 +871,6 @@ def command_send(layout: Layout, options: argparse.Namespace) -> None:
         known = spool.has(header.id)
         if not known:
             spool.add(header.id, payload)
-    layout.poke()
     _say("dup" if known else "ok")
 
 
@@ -901,7 +917,7 @@ def command_follow(layout: Layout, options: argparse.Namespace) -> None:
 def command_put(layout: Layout, options: argparse.Namespace) -> None:
     """Write stdin's payload to a file below `home/` or `work/`, whole or not at all."""
     _, payload = _receive(MAX_FILE)
-    root, parts = _split_path(layout, options.path)
+    root, parts = _locate(layout, options.path)
     with holding_claim(layout) as claim:
         claim.require(options.epoch)
         with _directory_beneath(root, parts[:-1], create=True) as directory:
@@ -921,7 +937,7 @@ def command_put(layout: Layout, options: argparse.Namespace) -> None:
 
 def command_get(layout: Layout, options: argparse.Namespace) -> None:
     """Write `<nbytes> <sha256>` and the content of a file below `home/` or `work/`."""
-    root, parts = _split_path(layout, options.path)
+    root, parts = _locate(layout, options.path)
     with _directory_beneath(root, parts[:-1], create=False) as directory:
         fd = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     with os.fdopen(fd, "rb") as file:
@@ -932,13 +948,60 @@ def command_get(layout: Layout, options: argparse.Namespace) -> None:
     write_all(1, f"{len(data)} {hashlib.sha256(data).hexdigest()}\n".encode() + data)
 
 
-def _split_path(layout: Layout, path: str) -> tuple[str, list[str]]:
-    """The root that `path` (`home/…` or `work/…`) names, and the names below it."""
+def command_collect(layout: Layout, _: argparse.Namespace) -> None:
+    """Write a tar of what the session made: `work/…`, `transcript.jsonl`, and the names of what is too large for it."""
+    status, left = _read_json(layout.status), MAX_COLLECTED
+    too_large: list[str] = []
+    with os.fdopen(1, "wb", closefd=False) as out, tarfile.open(fileobj=out, mode="w|") as tar:
+        for path, name in [*_transcripts(status), *_made_files(status.get("work", ""))]:
+            with contextlib.suppress(OSError):
+                size = os.lstat(path).st_size
+                if size > min(left, MAX_COLLECTED_FILE):
+                    too_large.append(f"{name} ({size} bytes)")
+                    continue
+                with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                    data = file.read(size)
+                _add_to_tar(tar, name, data)
+                left -= size
+        if too_large:
+            _add_to_tar(tar, "left-out.txt", "\n".join(too_large).encode("utf-8", "replace"))
+
+
+def _add_to_tar(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def _transcripts(status: dict[str, Any]) -> list[tuple[str, str]]:
+    """The newest transcript: a cleared conversation begins another."""
+    found = Path(status.get("home", ""), ".claude", "projects").glob("*/*.jsonl")
+    return [(str(path), "transcript.jsonl") for path in sorted(found, key=lambda path: path.stat().st_mtime)][-1:]
+
+
+def _made_files(work: str) -> list[tuple[str, str]]:
+    """The regular files below `work` that somebody made by hand: no repository's insides, no installed packages."""
+    made: list[tuple[str, str]] = []
+    for folder, folders, names in os.walk(work):
+        folders[:] = sorted(set(folders) - {".git", ".venv", "node_modules", "__pycache__"})
+        for name in sorted(names):
+            path = str(Path(folder, name))
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                made.append((path, str(Path("work", os.path.relpath(path, work)))))
+    return made
+
+
+def split_path(path: str) -> tuple[str, list[str]]:
+    """The area that `path` begins with and the names below it. Raises Refused (BAD_INPUT) when it could lead out of there."""
     area, *parts = path.split("/")
-    root = _read_json(layout.status).get(area) if area in ("home", "work") else None
-    if not root or not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
+    if area not in Place._fields or not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise Refused(BAD_INPUT, f"{path!r} is not home/… or work/… with plain names")
-    return root, parts
+    return area, parts
+
+
+def _locate(layout: Layout, path: str) -> tuple[str, list[str]]:
+    area, parts = split_path(path)
+    return _read_json(layout.status)[area], parts
 
 
 @contextlib.contextmanager
@@ -965,8 +1028,8 @@ def command_restart(layout: Layout, options: argparse.Namespace) -> None:
         if before.get("state") != "exited":
             _say("running")
             return
-        if before["disk"]["percent"] >= _STOP_AT:
-            raise Refused(DISK_FULL, f"the disk is {before['disk']['percent']} % full: make room first")
+        if before["disk_percent"] >= _STOP_AT:
+            raise Refused(DISK_FULL, f"the disk is {before['disk_percent']} % full: make room first")
         (layout.requests / "restart").touch()
     end = time.monotonic() + 2 * _SWEEP_SECONDS
     while _read_json(layout.status).get("cli") == before["cli"]:
@@ -984,7 +1047,6 @@ def command_stop(layout: Layout, options: argparse.Namespace) -> None:
         running = _read_json(layout.status).get("state") != "exited"
         if running:
             (layout.requests / "stop").touch()
-    layout.poke()
     _say("ok" if running else "exited")
 
 
@@ -996,7 +1058,6 @@ def command_status(layout: Layout, _: argparse.Namespace) -> None:
     status["alive"] = layout.alive()
     status["queue"] = len(Spool(layout).waiting())
     status["journal_bytes"] = layout.journal(status.get("journal", 1)).stat().st_size
-    layout.poke()
     _say(json.dumps(status))
 
 
@@ -1028,7 +1089,7 @@ def _say(word: str) -> None:
 # --- main ---------------------------------------------------------------------------------------------------------
 
 _Command = Callable[[Layout, argparse.Namespace], None]
-_EVEN_WITHOUT_SUPERVISOR = (command_run, command_end, command_get, command_status)
+_EVEN_WITHOUT_SUPERVISOR = (command_run, command_end, command_get, command_collect, command_status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -1057,6 +1118,7 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("path", metavar="PATH")
     put.add_argument("--mode", type=lambda text: int(text, 8) & 0o777, default=0o600)
     add("get", command_get, fenced=False).add_argument("path", metavar="PATH")
+    add("collect", command_collect, fenced=False)
     add("status", command_status, fenced=False)
     add("restart", command_restart, fenced=True)
     add("stop", command_stop, fenced=True)
@@ -1093,7 +1155,10 @@ def _execute(options: argparse.Namespace) -> None:
         raise Refused(NOT_RUNNING, f"no supervisor runs in {layout.root}")
     if options.command not in (command_run, command_follow):
         signal.alarm(_COMMAND_SECONDS)
-    options.command(layout, options)
+    try:
+        options.command(layout, options)
+    finally:
+        layout.poke()  # about what was done; and any command is a contact
 
 
 def _explain(error: OSError) -> int:
