@@ -1,0 +1,179 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from adapters.settings import GatewaySettings, Secret, Settings, SettingsError, load, load_gateway
+
+HERE = Path(__file__)
+
+GOOD = {
+    "DISCORD_TOKEN": "made.up.token-1",
+    "DISCORD_GUILD_ID": "123456789012345678, 2",
+    "DISCORD_API_URL": "http://127.0.0.1:8000/api/v10/",
+    "DB_HOST": "localhost",
+    "DB_PORT": "5433",
+    "DB_USER": "bot",
+    "DB_PASSWORD": "made-up-password",
+    "DB_NAME": "log",
+    "LOG_KEY_FILE": str(HERE),
+    "GATEWAY_URL": "http://127.0.0.1:8001",
+    "GATEWAY_SECRET_FILE": str(HERE),
+    "SANDBOX_DIR": str(HERE.parent),
+    "MAX_SANDBOXES": "7",
+    "SANDBOX_START_SECONDS": "60",
+    "PERMISSION_SECONDS": "3600",
+    "CLAUDE_CONFIG_PATH": str(HERE.parent),
+    "CLAUDE_BIN": sys.executable,
+    "LOG_FORMAT": "json",
+    "LOG_LEVEL": "debug",
+}
+OPTIONAL = {
+    "DISCORD_API_URL",
+    "DB_PORT",
+    "MAX_SANDBOXES",
+    "SANDBOX_START_SECONDS",
+    "PERMISSION_SECONDS",
+    "CLAUDE_CONFIG_PATH",
+    "CLAUDE_BIN",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+}
+# for each setting, values that must be refused
+BAD = {
+    "DISCORD_TOKEN": ["", "two words", "té"],
+    "DISCORD_GUILD_ID": ["", "my server", "1,,2", "１２３", "0", "1;2"],
+    "DISCORD_API_URL": ["", "ftp://x", "localhost:80", "http://me:pw@host/", "http://", "http://[::1"],
+    "DB_HOST": ["", "a\x00b"],
+    "DB_PORT": ["", "0", "65536", "-1", "5_4", "５４３２", "5432.0", "1e3"],
+    "DB_USER": ["", "a\nb"],
+    "DB_NAME": [""],
+    "LOG_KEY_FILE": ["", "/nowhere/at/all", str(HERE.parent), "a\x00b"],
+    "GATEWAY_URL": ["", "not an address"],
+    "GATEWAY_SECRET_FILE": ["", "/nowhere/at/all"],
+    "SANDBOX_DIR": ["", str(HERE)],
+    "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
+    "SANDBOX_START_SECONDS": ["0", "2m"],
+    "PERMISSION_SECONDS": ["9", "forever"],
+    "CLAUDE_CONFIG_PATH": ["", str(HERE)],
+    "CLAUDE_BIN": ["", str(HERE), str(HERE.parent)],
+    "LOG_FORMAT": ["", "JSON", "xml"],
+    "LOG_LEVEL": ["", "loud"],
+}
+GATEWAY = {name: GOOD[name] for name in GOOD if name.startswith(("DB_", "LOG_"))} | {
+    "CLAUDE_API_KEY": "made-up-key",
+    "GATEWAY_SECRET_FILE": str(HERE),
+    "GATEWAY_PORT": "9000",
+    "GATEWAY_UPSTREAM": "http://127.0.0.1:9001",
+}
+
+
+WRONG = {
+    "is missing",
+    "is empty",
+    "holds control characters",
+    "holds spaces, or characters no token has",
+    "is not a Discord id (digits only)",
+    "is not a whole number",
+    "is out of range",
+    "is none of its choices",
+    "is not an http or https address",
+    "holds a user or password",
+    "names no file",
+    "names a file that cannot be read",
+    "names a file that cannot be executed",
+    "names no folder",
+    "names a path that cannot be looked at",
+}
+
+
+def problems(environ: dict[str, str], read: Callable[[dict[str, str]], object] = load) -> set[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(environ)
+    return {problem.name for problem in caught.value.problems}
+
+
+def test_good_settings_are_read() -> None:
+    settings = load(GOOD)
+    assert settings.discord_token.reveal() == GOOD["DISCORD_TOKEN"]
+    assert settings.discord_guild_ids == ("123456789012345678", "2")
+    assert settings.discord_api_url == "http://127.0.0.1:8000/api/v10"
+    assert (settings.database.port, settings.max_sandboxes, settings.permission_seconds) == (5433, 7, 3600)
+    assert (settings.logging.format, settings.logging.level) == ("json", "debug")
+
+
+def test_what_is_optional_has_its_default() -> None:
+    settings = load({name: value for name, value in GOOD.items() if name not in OPTIONAL})
+    assert settings.discord_api_url is settings.claude_config_path is settings.claude_bin is None
+    assert (settings.database.port, settings.max_sandboxes) == (5432, 3)
+    assert (settings.sandbox_start_seconds, settings.permission_seconds) == (120, 86_400)
+    assert (settings.logging.format, settings.logging.level) == ("auto", "info")
+
+
+@given(
+    missing=st.sets(st.sampled_from(sorted(GOOD))),
+    wrong=st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in BAD.items()}),
+)
+def test_all_that_is_missing_or_wrong_is_named_at_once(missing: set[str], wrong: dict[str, str]) -> None:
+    environ = {name: value for name, value in (GOOD | wrong).items() if name not in missing}
+    expected = (missing - OPTIONAL) | (wrong.keys() - missing)
+    if expected:
+        assert problems(environ) == expected
+    else:
+        load(environ)
+
+
+TEXTS = st.text() | st.builds("http://{}".format, st.text()) | st.just("/" + "x" * 5000)
+
+
+@given(
+    environ=st.fixed_dictionaries(
+        {"LOG_KEY_FILE": st.just("")}, optional=dict.fromkeys(GOOD.keys() - {"LOG_KEY_FILE"}, TEXTS)
+    )
+)
+@example(environ={"LOG_KEY_FILE": "", "GATEWAY_URL": "http://a\u2100b"})
+def test_any_text_is_read_or_refused_and_never_repeated(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environ)
+    for problem in caught.value.problems:
+        assert problem.wrong in WRONG
+        assert problem.remedy
+
+
+def test_a_message_says_what_is_wrong_and_what_to_do_and_no_value() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(GOOD | {"DISCORD_GUILD_ID": "secret.pasted.here", "DB_PORT": "hunter2"})
+    assert str(caught.value).splitlines() == [
+        "2 settings are missing or wrong:",
+        "  DISCORD_GUILD_ID is not a Discord id (digits only): the id of your Discord server, or several with commas between",
+        "  DB_PORT is not a whole number: the port of PostgreSQL, 1 to 65535",
+    ]
+
+
+def test_the_gateway_alone_has_the_key_of_the_model() -> None:
+    assert load_gateway(GATEWAY).claude_api_key.reveal() == "made-up-key"
+    assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST", "LOG_KEY_FILE"}
+    assert "CLAUDE_API_KEY" not in problems({})
+    assert "claude_api_key" not in Settings.__struct_fields__
+
+
+@pytest.mark.parametrize("settings", [load(GOOD), load_gateway(GATEWAY)], ids=["bot", "gateway"])
+def test_secrets_do_not_show_themselves(settings: Settings | GatewaySettings) -> None:
+    for shown in (repr(settings), str(settings), f"{settings}"):
+        assert not any(secret in shown for secret in ("made-up", "made.up"))
+    with pytest.raises(TypeError):
+        msgspec.json.encode(settings.database)
+
+
+def test_a_secret_has_no_way_out_but_reveal() -> None:
+    shows: list[Callable[[object], str]] = [repr, str, "{}".format, "{!r}".format, "%s".__mod__]
+    for show in shows:
+        assert "hunter2" not in show(Secret("hunter2"))
+        assert "hunter2" not in show([Secret("hunter2")])
+    assert Secret("hunter2").reveal() == "hunter2"
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert len({Secret("a"), Secret("a")}) == 1
