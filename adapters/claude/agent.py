@@ -1,0 +1,133 @@
+"""The engine's `Agent`: Claude Code in a sandbox, spoken to through its supervisor.
+
+It promises that journal lines are reported in order, each piece once per (journal epoch, offset), that a prompt keeps its
+id however often it is sent, and that nothing but sealed text leaves here. It decides nothing: what a fact means is the
+engine's business. All output of a sandbox is hostile input: the parser bounds it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from adapters.claude import invocation, wire
+from adapters.claude.channel import SupervisorChannel
+from adapters.claude.collect import collect
+from adapters.claude.live import Live
+from adapters.claude.parse import parse
+from engine.ports import EffectContext, File, GiveUp, Keyring, Sandbox, SandboxSpec
+from engine.session import Session
+from schema import events as e
+from schema.facts import Fact, Skipped
+from schema.sealed import Seal, Sealed
+
+DENIED = "The user denied this. Ask what to do instead, or go on without it."
+EXPIRED = "Nobody answered in time, so this was denied."
+
+
+class ClaudeAgent:
+    """`engine.ports.Agent` over any `Sandbox`. `token` makes the gateway token of (session, reservation)."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        keyring: Keyring,
+        settings: invocation.CliSettings,
+        token: Callable[[str, str], str],
+    ) -> None:
+        self._sandbox = sandbox
+        self._keyring = keyring
+        self._settings = settings
+        self._token = token
+
+    async def attach(self, reservation: str, context: EffectContext) -> None:
+        """Bring the sandbox up, claim it, follow its journal for ever."""
+        session = context.session
+        token = self._token(session.id, reservation)
+        config = invocation.config(self._settings, session=session.id, token=token)
+        await self._sandbox.start(SandboxSpec(reservation=reservation, session=session.id, config=config))
+        channel = self._channel(reservation, context)
+        await channel.claim()
+        if not session.ready:
+            await context.report(e.SandboxReady(reservation=reservation, isolated=self._settings.isolated))
+        await self._follow(channel, context)
+
+    async def _follow(self, channel: SupervisorChannel, context: EffectContext) -> None:
+        epoch, start = context.session.journal_epoch, context.session.journal_offset
+        live = Live()
+        try:
+            async for piece in channel.follow(epoch, start):
+                if piece.epoch != epoch:
+                    epoch, start, live = piece.epoch, 0, Live()
+                facts = await self._read(piece.line, live, context.session)
+                if facts:
+                    read = e.JournalRead(epoch=epoch, start=start, end=piece.end, facts=tuple(facts))
+                    await context.report(read)
+                    start = piece.end
+                context.say(live.text)
+        finally:
+            context.say("")
+
+    async def _read(self, line: bytes | None, live: Live, session: Session) -> Sequence[Fact]:
+        """The facts of one line, sealed for whoever asked for the turn it belongs to."""
+        if line is None:
+            return [Skipped(what="too_long")]
+        live.feed(line)
+        return parse(line, await self._seal(session))
+
+    async def _seal(self, session: Session) -> Seal:
+        person = session.turn.by if session.turn else session.sent.by if session.sent else session.starter
+        key = await self._keyring.prepare(f"session:{session.id}", person)
+        return lambda text: self._keyring.seal(key, text)
+
+    async def restart(self, reservation: str, context: EffectContext) -> None:
+        """Start the CLI again unless it runs."""
+        await self._channel(reservation, context).restart()
+
+    async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
+        """Give the CLI one line. Its id names the CLI's life too: with the CLI, what was sent to it is lost."""
+        kind, _, name = item.partition(":")
+        session = context.session
+        match kind:
+            case "prompt":
+                line = await self._prompt(session, name)
+            case "answer":
+                line = await self._answer(session, name)
+            case _:
+                line = wire.interrupt(f"stop-{name}")
+        if line:
+            await self._channel(reservation, context).send(f"{kind}-{name}-{session.cli_lives}", line)
+
+    async def _prompt(self, session: Session, prompt: str) -> bytes | None:
+        if session.sent is None or session.sent.prompt != prompt:
+            return None
+        return wire.user_message(prompt, await self._open(session.sent.text))
+
+    async def _answer(self, session: Session, request: str) -> bytes | None:
+        ask = session.ask(request)
+        if ask is None or not ask.choice:
+            return None
+        question = msgspec.json.decode(await self._open(ask.question), type=wire.PermissionQuestion)
+        match ask.choice:
+            case "allow":
+                return wire.allow(request)
+            case "always":
+                return wire.allow_always(request, question)
+            case choice:
+                return wire.deny(request, EXPIRED if choice == "expired" else DENIED)
+
+    async def _open(self, box: Sealed) -> str:
+        text = await self._keyring.open(box)
+        if text is None:
+            raise GiveUp("the text was erased")
+        return text
+
+    async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
+        """A patch, the transcript and the changed files; empty when nothing was made."""
+        return await collect(self._channel(reservation, context))
+
+    async def delete(self, reservation: str) -> None:
+        """Delete the sandbox."""
+        await self._sandbox.delete(reservation)
+
+    def _channel(self, reservation: str, context: EffectContext) -> SupervisorChannel:
+        return SupervisorChannel(self._sandbox, reservation, context.epoch)

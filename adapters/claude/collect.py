@@ -1,0 +1,90 @@
+"""What a session hands over: a patch of its workspace, its transcript, and the files that no patch can hold.
+
+A workspace begins empty, so the patch is all of its text files as new ones: `git apply` makes them again anywhere. What a
+sandbox sends is hostile input: sizes are bounded, names are checked, nothing is unpacked to disk.
+"""
+
+import difflib
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from adapters.claude.channel import SupervisorChannel
+from engine.ports import File, TryAgain
+
+TRANSCRIPT = "transcript.jsonl"
+LEFT_OUT = "left-out.txt"
+
+
+async def collect(channel: SupervisorChannel) -> Sequence[File]:
+    """The files to hand over; empty when nothing was made and nothing said. Raises as the channel does."""
+    workspace, others = read_archive(await channel.collect())
+    return hand_over(workspace, others)
+
+
+def read_archive(archive: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The workspace's files by name, and what came beside them. Raises TryAgain when the archive is torn."""
+    workspace, others = dict[str, bytes](), dict[str, bytes]()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:
+                name = PurePosixPath(member.name)
+                if not member.isreg() or name.is_absolute() or ".." in name.parts:
+                    continue
+                content = tar.extractfile(member)
+                data = content.read() if content else b""
+                if name.parts[0] == "work":
+                    workspace[str(PurePosixPath(*name.parts[1:]))] = data
+                else:
+                    others[member.name] = data
+    except tarfile.TarError as error:
+        raise TryAgain(f"the sandbox's files came back torn: {error}") from None
+    return workspace, others
+
+
+def hand_over(workspace: Mapping[str, bytes], beside: Mapping[str, bytes]) -> list[File]:
+    """What people get, most useful first. Pure."""
+    texts = {name: text for name, data in sorted(workspace.items()) if (text := _as_text(data)) is not None}
+    others = {name: data for name, data in sorted(workspace.items()) if name not in texts}
+    files: list[File] = []
+    if texts:
+        files.append(File(name="changes.patch", data=patch(texts).encode()))
+    if others:
+        files.append(File(name="files.zip", data=_zip(others)))
+    files += [File(name=name, data=beside[name]) for name in (LEFT_OUT, TRANSCRIPT) if beside.get(name)]
+    return files
+
+
+def patch(texts: Mapping[str, str]) -> str:
+    """A patch that makes these files. Pure."""
+    return "".join(_new_file(name, text) for name, text in texts.items())
+
+
+def _new_file(name: str, text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    body = "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff([], lines, "/dev/null", f"b/{name}")
+    )
+    return f"diff --git a/{name} b/{name}\nnew file mode 100644\n{body}"
+
+
+def _as_text(data: bytes) -> str | None:
+    """The text in a file that a patch can hold, None for others (binary, other line ends, no line at all)."""
+    if not data or b"\0" in data or b"\r" in data:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.splitlines() == text.removesuffix("\n").split("\n") else None
+
+
+def _zip(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return packed.getvalue()
