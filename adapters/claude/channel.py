@@ -168,7 +168,8 @@ class SupervisorChannel:
             async with self._sandbox.exec(self._reservation, argv) as process:
                 broken = None
                 try:
-                    await process.write(stdin)
+                    if stdin:
+                        await process.write(stdin)
                 except TryAgain as error:  # it may have refused before it read everything: its status tells
                     broken = error
                 answer = bytearray()

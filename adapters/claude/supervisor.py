@@ -833,7 +833,7 @@ def command_run(layout: Layout, options: argparse.Namespace) -> None:
     os.umask(0o077)
     config = Config.read(options.config)
     layout.create()
-    lock = _hold(layout.lock, 5)
+    lock = _hold(layout.lock, 1)
     if lock is None:
         raise Refused(NOT_RUNNING, f"another supervisor runs in {layout.root}")
     become_subreaper()

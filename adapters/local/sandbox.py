@@ -103,6 +103,11 @@ class LocalSandbox:
         self._contact_timeout = contact_timeout
         self._bubblewrap = bubblewrap
 
+    @property
+    def isolated(self) -> bool:
+        """Whether more than a process boundary is around a sandbox."""
+        return self._bubblewrap is not None
+
     async def start(self, spec: SandboxSpec) -> None:
         sandbox = self._path(spec.reservation)
         if await anyio.to_thread.run_sync(_alive, sandbox):
@@ -260,10 +265,9 @@ class LocalProcess:
 def _prepare(sandbox: Path, config: bytes) -> None:
     for name in ("home", "work", "tmp", "state"):
         (sandbox / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = sandbox / "state/.config.json"
-    temporary.touch(mode=0o600)
-    temporary.write_bytes(config)
-    temporary.rename(sandbox / "state/config.json")
+    with tempfile.NamedTemporaryFile(dir=sandbox / "state", prefix=".config.", delete=False) as file:  # 0600
+        file.write(config)
+    Path(file.name).rename(sandbox / "state/config.json")
 
 
 def _append_to(path: Path) -> IO[bytes]:

@@ -1,0 +1,205 @@
+"""What every `engine.ports.Sandbox` keeps. One implementation so far, with and without bubblewrap."""
+
+import json
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from adapters.claude import supervisor
+from adapters.local.sandbox import LocalSandbox, find_bubblewrap
+from engine.ports import GiveUp, Process, Sandbox, SandboxGone, SandboxInfo, SandboxSpec, TryAgain
+
+SECONDS = 30
+
+
+def _spec(reservation: str) -> SandboxSpec:
+    """A sandbox whose CLI reads its input to the end, whatever it is told."""
+    argv = ["/bin/sh", "-c", "cat >/dev/null"]
+    config = {"argv": argv, "env": {"PATH": "/usr/bin:/bin"}, "session": str(uuid.uuid4()), "stop_seconds": 1}
+    return SandboxSpec(reservation=reservation, session="1", config=json.dumps(config).encode())
+
+
+@pytest.fixture(params=["plain", "bubblewrap"])
+async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Sandbox]:
+    bubblewrap = find_bubblewrap() if request.param == "bubblewrap" else None
+    if request.param == "bubblewrap" and bubblewrap is None:
+        pytest.skip("no bubblewrap works here")
+    made = LocalSandbox(tmp_path, Path(supervisor.__file__), bubblewrap=bubblewrap)
+    yield made
+    for info in await made.list():
+        await made.delete(info.reservation)
+    assert _running_in(tmp_path) == []
+
+
+def _running_in(directory: Path) -> list[str]:
+    """The commands of all processes that belong to a sandbox below `directory`."""
+    found: list[str] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            inside = process.environ().get(supervisor.DIR_VARIABLE, "").startswith(f"{directory}/")
+            if inside and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.name())
+    return found
+
+
+async def _output(process: Process) -> bytes:
+    return b"".join([chunk async for chunk in process])
+
+
+async def _run(sandbox: Sandbox, reservation: str, *argv: str, stdin: bytes = b"") -> tuple[bytes, int, bytes]:
+    with anyio.fail_after(SECONDS):
+        async with sandbox.exec(reservation, argv) as process:
+            if stdin:
+                await process.write(stdin)
+            await process.close_stdin()
+            output = await _output(process)
+            status, stderr = await process.exit_status()
+    return output, status, stderr
+
+
+async def test_a_started_sandbox_runs_commands_and_is_listed(sandbox: Sandbox) -> None:
+    assert await sandbox.list() == []
+    await sandbox.start(_spec("a"))
+    assert await sandbox.list() == [SandboxInfo(reservation="a", alive=True)]
+    assert await _run(sandbox, "a", "cat", stdin=b"\0\xff\n") == (b"\0\xff\n", 0, b"")
+    output, status, _ = await _run(sandbox, "a", *sandbox.supervisor, "status")
+    assert (status, json.loads(output)["state"]) == (0, "running")
+
+
+async def test_starting_twice_starts_one(sandbox: Sandbox) -> None:
+    await sandbox.start(_spec("a"))
+    first, _, _ = await _run(sandbox, "a", *sandbox.supervisor, "status")
+    await sandbox.start(_spec("a"))
+    again, _, _ = await _run(sandbox, "a", *sandbox.supervisor, "status")
+    assert json.loads(first) == json.loads(again)
+
+
+async def test_starting_many_at_once_and_the_same_twice(sandbox: Sandbox) -> None:
+    async with anyio.create_task_group() as tasks:
+        for reservation in ("a", "b", "b", "c"):
+            tasks.start_soon(sandbox.start, _spec(reservation))
+    assert [info.reservation for info in await sandbox.list() if info.alive] == ["a", "b", "c"]
+
+
+async def test_statuses_and_the_end_of_stderr_come_back(sandbox: Sandbox) -> None:
+    await sandbox.start(_spec("a"))
+    _, status, stderr = await _run(sandbox, "a", "sh", "-c", "yes long | head -c 100000 >&2; echo end >&2; exit 7")
+    assert status == 7
+    assert stderr.endswith(b"end\n")
+    assert len(stderr) <= 4096
+    assert (await _run(sandbox, "a", "sh", "-c", "kill -9 $$"))[1] == 137
+
+
+async def test_what_cannot_be_executed_is_an_error(sandbox: Sandbox) -> None:
+    await sandbox.start(_spec("a"))
+    try:
+        _, status, _ = await _run(sandbox, "a", "/no/such/program")
+    except TryAgain:
+        return
+    assert status != 0
+
+
+async def test_leaving_the_context_ends_the_process(sandbox: Sandbox, tmp_path: Path) -> None:
+    await sandbox.start(_spec("a"))
+    async with sandbox.exec("a", ["sh", "-c", "echo $$; exec sleep 987"]) as process:
+        async for _ in process:
+            break
+        assert "sleep" in _running_in(tmp_path)
+    with anyio.fail_after(SECONDS):
+        while "sleep" in _running_in(tmp_path):  # noqa: ASYNC110 - the kernel tells nobody but the parent
+            await anyio.sleep(0.01)
+
+
+async def test_writing_to_a_process_that_has_ended_says_try_again(sandbox: Sandbox) -> None:
+    await sandbox.start(_spec("a"))
+    async with sandbox.exec("a", ["true"]) as process:
+        assert await process.exit_status() == (0, b"")
+        with pytest.raises(TryAgain):
+            await process.write(b"x" * 1_000_000)
+
+
+async def test_a_sandbox_that_does_not_exist_is_gone(sandbox: Sandbox) -> None:
+    with pytest.raises(SandboxGone):
+        await _run(sandbox, "never", "true")
+    await sandbox.start(_spec("a"))
+    await sandbox.delete("a")
+    with pytest.raises(SandboxGone):
+        await _run(sandbox, "a", "true")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a\0b"])
+async def test_a_name_that_is_none_is_given_up(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(GiveUp, match="not a name of a sandbox"):
+        await sandbox.start(_spec(name))
+
+
+async def test_deleting_ends_everything_and_leaves_the_others(sandbox: Sandbox, tmp_path: Path) -> None:
+    await sandbox.start(_spec("a"))
+    await sandbox.start(_spec("b"))
+    await _run(
+        sandbox,
+        "a",
+        "sh",
+        "-c",
+        "mkdir -p locked/below; touch locked/below/x; chmod -R a-w locked; chmod 0 locked/below",
+    )
+    async with sandbox.exec("a", ["sh", "-c", "trap '' TERM INT; echo; sleep 987"]) as process:
+        async for _ in process:
+            break
+        await sandbox.delete("a")
+        assert await sandbox.list() == [SandboxInfo(reservation="b", alive=True)]
+        assert "sleep" not in _running_in(tmp_path)
+    await sandbox.delete("a")
+    assert not (tmp_path / "a").exists()
+
+
+async def test_a_dead_sandbox_is_said_and_started_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    await sandbox.start(_spec("a"))
+    await _run(sandbox, "a", "sh", "-c", "echo kept > file")
+    changes = aiter(sandbox.watch())
+    with anyio.fail_after(SECONDS):
+        assert await anext(changes) == SandboxInfo(reservation="a", alive=True)
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(supervisor.DIR_VARIABLE) == str(tmp_path / "a/state"):
+                    process.kill()
+        dead = await anext(changes)
+        assert (dead.reservation, dead.alive) == ("a", False)
+        assert dead.detail
+        await sandbox.start(_spec("a"))
+        assert await anext(changes) == SandboxInfo(reservation="a", alive=True)
+        assert await _run(sandbox, "a", "cat", "file") == (b"kept\n", 0, b"")
+        await sandbox.delete("a")
+        gone = await anext(changes)
+        assert (gone.reservation, gone.alive) == ("a", False)
+
+
+async def test_a_configuration_that_cannot_be_used_is_named(sandbox: Sandbox) -> None:
+    with pytest.raises(TryAgain, match="it needs argv, and a UUID as session"):
+        await sandbox.start(SandboxSpec(reservation="a", session="1", config=b'{"argv": ["x"], "session": "no"}'))
+
+
+async def test_a_sandbox_has_its_own_home_and_workspace(sandbox: Sandbox, tmp_path: Path) -> None:
+    await sandbox.start(_spec("a"))
+    output, _, _ = await _run(sandbox, "a", "sh", "-c", "pwd; echo $HOME")
+    assert output.decode().split() == [str(tmp_path / "a/work"), str(tmp_path / "a/home")]
+
+
+async def test_bubblewrap_hides_the_machine_and_the_other_sandboxes(sandbox: Sandbox, tmp_path: Path) -> None:
+    assert isinstance(sandbox, LocalSandbox)
+    if not sandbox.isolated:
+        pytest.skip("without bubblewrap a sandbox sees what its user sees")
+    (tmp_path / "secret").write_text("secret")
+    await sandbox.start(_spec("a"))
+    await sandbox.start(_spec("b"))
+    output, _, _ = await _run(
+        sandbox, "a", "sh", "-c", f"ls {tmp_path}; ls -d {Path.home()}/* /root/* /home/* /var/*; ps ax"
+    )
+    assert output.decode().split()[:1] == ["a"]
+    assert "secret" not in output.decode()
+    assert "b" not in output.decode().split()
