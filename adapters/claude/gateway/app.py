@@ -1,0 +1,190 @@
+"""The gateway's HTTP side: a streaming reverse proxy for two paths.
+
+It promises that the key goes to the upstream only, that a token is good only while its reservation is open, that nothing
+is held back while it streams, that a client that goes away ends the upstream request, and that every answer is counted
+once, by its request id. It does not retry: that is the CLI's business.
+"""
+
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aiohttp
+import anyio
+import msgspec
+from aiohttp import web
+from anyio.abc import TaskGroup
+
+from adapters.claude.gateway import tokens
+from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, Rules, refusal
+from adapters.claude.gateway.usage import Meter, Refusal
+from adapters.settings import Secret
+from schema.events import UsageCounted
+
+_CONNECT_SECONDS = 15
+_SILENCE_SECONDS = 600
+_RECORD_TRIES = 40
+_RECORD_SECONDS = 0.5
+
+
+class Policy(Protocol):
+    """Which reservations are open."""
+
+    async def is_open(self, session: str, reservation: str) -> bool:
+        """Whether this session holds this reservation now. Raises TryAgain."""
+        ...
+
+
+Record = Callable[[str, str, UsageCounted], Awaitable[None]]
+"""Records usage: session, request id (the idempotency key), event. Raises TryAgain; called again until it does not."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """`upstream`: address of the real API. `key` goes there and nowhere else. `secret` makes and checks session tokens."""
+
+    upstream: str
+    key: Secret
+    secret: bytes
+    rules: Rules = Rules()
+
+    def __repr__(self) -> str:
+        return f"Config(upstream={self.upstream!r})"
+
+
+class _Load:
+    """How much one session asks for at once and lately."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.recent: deque[float] = deque()
+
+    def refuses(self, rules: Rules) -> str | None:
+        now = time.monotonic()
+        while self.recent and self.recent[0] < now - 60:
+            self.recent.popleft()
+        if self.running >= rules.at_once:
+            return f"more than {rules.at_once} requests at once"
+        if len(self.recent) >= rules.per_minute:
+            return f"more than {rules.per_minute} requests in a minute"
+        self.recent.append(now)
+        return None
+
+
+class Gateway:
+    """One proxy. `run` holds what it needs while it serves."""
+
+    def __init__(self, config: Config, policy: Policy, record: Record) -> None:
+        self._config = config
+        self._policy = policy
+        self._record = record
+        self._loads: dict[str, _Load] = {}
+        self._upstream: aiohttp.ClientSession
+        self._tasks: TaskGroup
+
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator[web.Application]:
+        """The application, for as long as the context is open."""
+        timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as self._upstream,
+            anyio.create_task_group() as self._tasks,
+        ):
+            app = web.Application(client_max_size=self._config.rules.most_bytes)
+            for path in PATHS:
+                app.router.add_post(path, self._forward)
+            app.router.add_get("/healthz", _healthy)
+            app.router.add_route("*", "/{path:.*}", _nothing_else)
+            yield app
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        known = tokens.read(self._config.secret, _token(request))
+        if known is None or not await self._policy.is_open(*known):
+            return _refuse("this session token is not (any more) good for anything")
+        session, reservation = known
+        load = self._loads.setdefault(session, _Load())
+        if wrong := load.refuses(self._config.rules):
+            return _refuse(wrong)
+        body = await request.read()
+        try:
+            asked = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return _refuse("the body is not a JSON object")
+        if wrong := refusal(self._config.rules, asked, request.headers.get("anthropic-beta", "")):
+            return _refuse(wrong)
+        load.running += 1
+        try:
+            return await self._proxy(request, session, Meter(reservation, str(asked["model"]), len(body)), body)
+        finally:
+            load.running -= 1
+
+    async def _proxy(self, request: web.Request, session: str, meter: Meter, body: bytes) -> web.StreamResponse:
+        headers = {name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers}
+        headers |= {"x-api-key": self._config.key.reveal(), "accept-encoding": "identity"}
+        address = f"{self._config.upstream}{request.path_qs}"
+        counts = request.path == PATHS[0]
+        identity, status = f"gateway-{secrets.token_hex(12)}", 0
+        try:
+            async with self._upstream.post(address, data=body, headers=headers, allow_redirects=False) as answer:
+                status = answer.status
+                identity = answer.headers.get("request-id", identity)
+                return await _relay(request, answer, meter)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return _error(502, "api_error", f"the model cannot be reached ({type(error).__name__})")
+        finally:
+            event = meter.counted(status) if counts else None
+            if event:
+                self._tasks.start_soon(self._count, session, identity, event)
+
+    async def _count(self, session: str, identity: str, event: UsageCounted) -> None:
+        """In the background, for a while: the log may be away."""
+        for _ in range(_RECORD_TRIES):
+            try:
+                await self._record(session, identity, event)
+            except Exception:  # noqa: BLE001 - whatever is wrong with the log, the stream is not to blame
+                await anyio.sleep(_RECORD_SECONDS)
+            else:
+                return
+
+
+async def _relay(request: web.Request, answer: aiohttp.ClientResponse, meter: Meter) -> web.StreamResponse:
+    """Pass the answer on, piece by piece as it comes."""
+    kept = ("content-type", "request-id", "retry-after", "x-should-retry")
+    headers = {name: answer.headers[name] for name in kept if name in answer.headers}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    streams = answer.content_type == "text/event-stream"
+    whole = bytearray()
+    async for piece in answer.content.iter_any():
+        if streams:
+            meter.feed(piece)
+        else:
+            whole += piece
+        await response.write(piece)
+    if not streams:
+        meter.whole(bytes(whole))
+    await response.write_eof()
+    return response
+
+
+def _token(request: web.Request) -> str:
+    bearer = request.headers.get("authorization", "").partition("Bearer ")[2]
+    return bearer or request.headers.get("x-api-key", "")
+
+
+def _refuse(message: str) -> web.Response:
+    return web.json_response(Refusal(message).body(), status=403)
+
+
+def _error(status: int, kind: str, message: str) -> web.Response:
+    return web.json_response(Refusal(message, kind).body(), status=status)
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _nothing_else(request: web.Request) -> web.Response:
+    return _refuse(f"{request.method} {request.path[:80]} is not for sandboxes")

@@ -1,0 +1,101 @@
+"""What a sandbox may ask of the model: an allow-list of paths, models, headers, fields and tools. Pure.
+
+A refusal is a 403, which the CLI shows and does not retry (`claude-code.md` §8: it retries 401 and 429).
+"""
+
+import fnmatch
+from typing import Any
+
+import msgspec
+
+PATHS = ("/v1/messages", "/v1/messages/count_tokens")
+
+FORWARDED_HEADERS = ("content-type", "accept", "anthropic-version", "anthropic-beta", "user-agent", "x-app")
+
+FIELDS = frozenset(
+    {
+        "model",
+        "messages",
+        "system",
+        "max_tokens",
+        "stream",
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop_sequences",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "metadata",
+        "context_management",
+        "output_config",
+        "output_format",
+        "service_tier",
+        "betas",
+        "diagnostics",
+        "fallback_models",
+        "speed",
+        "cache_control",
+    }
+)
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """`models` and `betas` are patterns as in a shell. `server_tools`: types of tools that run at Anthropic, off unless named."""
+
+    models: tuple[str, ...] = ("claude-*",)
+    betas: tuple[str, ...] = ("*",)
+    server_tools: tuple[str, ...] = ()
+    most_bytes: int = 32 << 20
+    most_tokens: int = 128_000
+    at_once: int = 8
+    per_minute: int = 240
+
+
+class Tool(msgspec.Struct):
+    """What a tool says of itself."""
+
+    type: str = "custom"
+
+
+def refusal(rules: Rules, asked: dict[str, Any], beta: str) -> str | None:
+    """Why a request is refused, as a sentence; None when it is not. `asked` is the decoded body, `beta` the header."""
+    return (
+        _unknown_field(asked)
+        or _model(rules, asked.get("model"))
+        or _beta(rules, beta)
+        or _tools(rules, asked.get("tools") or [])
+        or _tokens(rules, asked.get("max_tokens", 0))
+    )
+
+
+def _unknown_field(asked: dict[str, Any]) -> str | None:
+    unknown = sorted(set(asked) - FIELDS)
+    return f"the field {unknown[0][:40]!r} is not allowed" if unknown else None
+
+
+def _model(rules: Rules, model: object) -> str | None:
+    allowed = isinstance(model, str) and any(fnmatch.fnmatchcase(model, pattern) for pattern in rules.models)
+    return None if allowed else f"the model {str(model)[:60]!r} is not allowed"
+
+
+def _beta(rules: Rules, header: str) -> str | None:
+    for beta in filter(None, (part.strip() for part in header.split(","))):
+        if not any(fnmatch.fnmatchcase(beta, pattern) for pattern in rules.betas):
+            return f"the beta {beta[:60]!r} is not allowed"
+    return None
+
+
+def _tools(rules: Rules, tools: object) -> str | None:
+    """Tools of a `type` other than custom run at Anthropic, with a network of their own."""
+    try:
+        given = msgspec.convert(tools, list[Tool])
+    except msgspec.ValidationError:
+        return "its tools are not a list of tools"
+    others = [tool.type for tool in given if tool.type != "custom" and tool.type not in rules.server_tools]
+    return f"the server-side tool {others[0][:60]!r} is not allowed" if others else None
+
+
+def _tokens(rules: Rules, asked: object) -> str | None:
+    allowed = isinstance(asked, int) and asked <= rules.most_tokens
+    return None if allowed else f"max_tokens is more than {rules.most_tokens}"

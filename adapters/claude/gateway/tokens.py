@@ -1,0 +1,34 @@
+"""Session tokens: what a sandbox shows instead of a key. Pure.
+
+A token names its session and reservation and carries a MAC over both, so it is made again whenever it is needed and stored
+nowhere. It is worth nothing elsewhere or later: the gateway takes it only while its reservation is open.
+"""
+
+import base64
+import hashlib
+import hmac
+
+_CONTEXT = b"discord-claude session token 1\0"
+_PREFIX = "dc1"
+
+
+def make(secret: bytes, session: str, reservation: str) -> str:
+    """The token of this session in this reservation."""
+    return f"{_PREFIX}.{session}.{reservation}.{_mac(secret, session, reservation)}"
+
+
+def read(secret: bytes, token: str) -> tuple[str, str] | None:
+    """The session and reservation of a token of ours; None for anything else."""
+    parts = token.split(".")
+    if len(parts) != 4 or parts[0] != _PREFIX:
+        return None
+    _, session, reservation, mac = parts
+    if not hmac.compare_digest(mac.encode(), _mac(secret, session, reservation).encode()):
+        return None
+    return session, reservation
+
+
+def _mac(secret: bytes, session: str, reservation: str) -> str:
+    # `.` cannot be part of either: the token is split at it
+    message = _CONTEXT + f"{session}.{reservation}".encode()
+    return base64.urlsafe_b64encode(hmac.digest(secret, message, hashlib.sha256)).rstrip(b"=").decode()
