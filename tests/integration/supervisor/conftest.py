@@ -81,6 +81,10 @@ class Reader:
                 found.append(json.loads(line.line or b""))
         return found
 
+    async def news(self) -> None:
+        """Returns at the next line."""
+        await self._news.wait()
+
     async def wait(self, since: int = 0, **fields: object) -> dict[str, Any]:
         """The first line from number `since` on that has these fields."""
         with anyio.fail_after(SECONDS):
