@@ -1,0 +1,33 @@
+"""What a button says when it is pressed: versioned, so that buttons of old messages still work after an upgrade. Pure.
+
+State is in the log, never in here: an id names the session and the thing it was about, and the decider knows the rest.
+"""
+
+import msgspec
+
+LONGEST = 100  # Discord's limit (`notes/discord.md` §5)
+_VERSION = "v1"
+KINDS = frozenset({"stop", "allow", "always", "deny", "remove", "continue", "retry", "close"})
+
+
+class Pressed(msgspec.Struct, frozen=True):
+    """`about`: a turn, a request or a prompt, by its id; empty for the session itself."""
+
+    kind: str
+    session: str
+    about: str = ""
+
+
+def write(pressed: Pressed) -> str:
+    """The custom_id of a button."""
+    return f"{_VERSION}:{pressed.kind}:{pressed.session}:{pressed.about}"[:LONGEST]
+
+
+def read(custom_id: str) -> Pressed | None:
+    """What was pressed; None for an id that no version of ours wrote."""
+    version, _, rest = custom_id.partition(":")
+    kind, _, rest = rest.partition(":")
+    session, _, about = rest.partition(":")
+    if version != _VERSION or kind not in KINDS or not session:
+        return None
+    return Pressed(kind, session, about)

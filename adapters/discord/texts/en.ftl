@@ -1,0 +1,123 @@
+# Every text that people read in Discord. `ja.ftl` has the same ids.
+
+# --- commands
+cmd-claude = Claude Code in this server
+cmd-start = Start a session in a thread of its own
+cmd-start-prompt = What Claude should do first
+cmd-stop = Stop what Claude is doing in this thread
+cmd-status = How this session stands
+cmd-close = End this session: you get the patch and the transcript, the sandbox goes
+
+# --- the thread
+starter = <@{ $person }> started a session with Claude.
+thread-name = Claude · { $person }
+head-title = **Claude Code**
+head-waiting = ⏳ Waiting for a free sandbox, place { $place } in the line.
+head-asking = ⏳ Asking for a sandbox…
+head-provisioning = ⚙️ The sandbox is coming up…
+head-retrying = ⚙️ The sandbox is coming up… that did not work yet (try { $attempt }), trying again.
+head-ready = ✅ Ready. Write a message in this thread to give Claude something to do.
+head-working = 💭 Claude is working.
+head-awaiting = ✋ Claude waits for your decision below.
+head-lost = ⚠️ The sandbox is gone. Write a message to go on in a new one.
+head-closing = 📦 Ending the session…
+head-closed = 🏁 This session is closed.
+head-model = -# { $model }
+head-unwalled = -# ⚠️ This sandbox is only a folder on this machine: it is not walled off.
+button-close = Close
+
+# --- a turn
+turn-working = -# 💭 working for <@{ $person }>
+turn-asking = -# ✋ waiting for a decision
+turn-stopping = -# 🛑 stopping…
+turn-completed = -# ✅ done
+turn-stopped = -# 🛑 Stopped by <@{ $person }>
+turn-stopped-by-itself = -# 🛑 Stopped
+turn-failed = -# ❌ failed ({ $reason })
+turn-cut = -# ✂️ cut off: outcome unknown
+turn-silent = (nothing was said)
+tool-more = { $count ->
+    [one] one more line
+   *[other] { $count } more lines
+}
+retrying = -# ⏳ The model did not answer ({ $status }); try { $attempt } of { $limit }.
+retrying-no-answer = no answer
+skipped = -# ⚠️ Something Claude printed could not be read ({ $what }).
+disk-filled = ⚠️ The sandbox's disk is { $percent } % full.
+disk-stopped = 🛑 The sandbox's disk is { $percent } % full, so Claude was stopped before anything is lost. Ask for less, or close the session.
+notice-info = ℹ️ { $text }
+notice-denied = 🚫 { $text }
+notice-fallback = 🔀 { $text }
+notice-compacted = 🗜️ The conversation got long and was summarised.
+notice-cleared = 🧹 The conversation was cleared.
+notice-error = ⚠️ { $text }
+button-stop = Stop
+
+# --- decisions
+ask-title = ✋ <@{ $person }>, Claude wants to use **{ $tool }**:
+ask-cut = ⚠️ **{ $count } more characters are not shown.** Deny if you are not sure.
+ask-reason = -# Why it asks: { $reason }
+ask-path = -# Where: { $path }
+ask-erased = (the text was erased)
+ask-allowed = ✅ Allowed by <@{ $person }>
+ask-always = ✅ Allowed for the rest of this session by <@{ $person }>
+ask-denied = ❌ Denied by <@{ $person }>
+ask-expired = ⌛ Nobody answered in time: denied.
+ask-withdrawn = ↩️ No longer asked.
+ask-expires = -# Denied by itself <t:{ $time }:R>
+button-allow = Allow
+button-always = Always allow
+button-deny = Deny
+
+# --- the queue
+queued = ⏳ Queued: { $text }
+button-remove = Remove
+
+# --- a cut turn
+cut = ✂️ <@{ $person }>, Claude was cut off in the middle, and nobody knows how far it got. Part of the work may be done.
+    **Continue** asks Claude to look and go on; **Retry** gives the same prompt again.
+cut-why-cli = -# Claude Code ended.
+cut-why-journal = -# The sandbox started again.
+cut-why-sandbox = -# The sandbox was lost.
+cut-why-answer = -# Claude Code says it is done, but no answer came.
+cut-continue = ▶️ <@{ $person }> chose to continue.
+cut-retry = 🔁 <@{ $person }> chose to retry.
+cut-prompt = ▶️ <@{ $person }> went on with a new prompt.
+button-continue = Continue
+button-retry = Retry
+continue-prompt = You were cut off in the middle of your last turn, and its outcome is unknown. Look at what is already done before you do anything again, then go on.
+
+# --- notes
+note-sandbox-lost = ⚠️ <@{ $person }>, the sandbox was lost ({ $detail }). What was only in it is gone. Write a message to go on in a new one, or close the session.
+lost-gone = it disappeared
+lost-start = it did not come up in time
+note-cli-broken = ❌ <@{ $person }>, Claude Code ended three times in a row (status { $detail }) and was not started again. Write a message to try once more.
+note-turn-completed = 🔔 <@{ $person }>, Claude is done.
+note-turn-failed = ❌ <@{ $person }>, the turn failed ({ $detail }). Write a message to go on.
+note-handover-kept = ⚠️ The files of this session could not be posted. They are kept in the database.
+note-handover-lost = ⚠️ The sandbox was gone before its files could be posted.
+note-disk-filled = ⚠️ <@{ $person }>, the sandbox's disk is { $detail } % full.
+note-disk-stopped = 🛑 <@{ $person }>, the sandbox's disk is { $detail } % full, so Claude was stopped before anything is lost. Ask for less, or close the session.
+handover = 📦 What this session made: patch and transcript.
+
+# --- answers to one person
+started = Your session: <#{ $thread }>
+start-failed = The thread could not be made: I may not be allowed to post or make threads in this channel. Ask who runs this server, then try again.
+status = { $head }
+    Prompts waiting: { $queue }
+stopping = Claude is stopping already.
+closing = Ending the session. You get the patch and the transcript in the thread.
+not-recorded = That was **not recorded**: the database is away. Nothing happened. Please try again in a moment.
+elsewhere = I do not work in this server.
+refused-already = That was done already.
+refused-closed = This session is closed. Start another with `/claude start`.
+refused-empty = There is nothing in that message that I can give to Claude. Write some text.
+refused-expired = That question is no longer open.
+refused-malformed = I do not understand that button or command. It may be from an older version; use a newer message.
+refused-no_session = That works in the thread of a session only. Start one with `/claude start`.
+refused-not_cut = That was decided already.
+refused-not_queued = That prompt no longer waits: Claude has it already, or it was removed.
+refused-not_running = Claude is not working on that any more.
+refused-not_yours = Only the person who started this session decides in it. Start your own with `/claude start`.
+refused-queue_full = { $detail } prompts are waiting already. Remove one, or wait.
+refused-too_long = That is too long for one prompt. Put it into a file, or send it in parts.

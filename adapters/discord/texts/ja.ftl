@@ -1,0 +1,120 @@
+# Discord で人が読むすべての文。id は `en.ftl` と同じ。
+
+# --- コマンド
+cmd-claude = このサーバーで Claude Code を使う
+cmd-start = 専用のスレッドでセッションを始める
+cmd-start-prompt = 最初に Claude に頼むこと
+cmd-stop = このスレッドで Claude がしている作業を止める
+cmd-status = このセッションの状態を見る
+cmd-close = セッションを終了する（パッチと会話記録を渡し、サンドボックスを片づけます）
+
+# --- スレッド
+starter = <@{ $person }> さんが Claude とのセッションを始めました。
+thread-name = Claude · { $person }
+head-title = **Claude Code**
+head-waiting = ⏳ サンドボックスの空きを待っています（{ $place } 番目）。
+head-asking = ⏳ サンドボックスを頼んでいます…
+head-provisioning = ⚙️ サンドボックスを準備しています…
+head-retrying = ⚙️ サンドボックスを準備しています…まだうまくいかないので、もう一度試します（{ $attempt } 回目）。
+head-ready = ✅ 準備ができました。このスレッドにメッセージを書くと、Claude に届きます。
+head-working = 💭 Claude が作業しています。
+head-awaiting = ✋ 下の確認に答えてください。
+head-lost = ⚠️ サンドボックスが失われました。メッセージを書くと、新しいサンドボックスで続けます。
+head-closing = 📦 セッションを終了しています…
+head-closed = 🏁 このセッションは終了しました。
+head-model = -# { $model }
+head-unwalled = -# ⚠️ このサンドボックスはこのマシンの単なるフォルダで、隔離されていません。
+button-close = 終了
+
+# --- ターン
+turn-working = -# 💭 <@{ $person }> さんの依頼で作業中
+turn-asking = -# ✋ 確認待ち
+turn-stopping = -# 🛑 停止しています…
+turn-completed = -# ✅ 完了
+turn-stopped = -# 🛑 <@{ $person }> さんが停止しました
+turn-stopped-by-itself = -# 🛑 停止しました
+turn-failed = -# ❌ 失敗しました（{ $reason }）
+turn-cut = -# ✂️ 途中で切れました（結果は不明）
+turn-silent = （何も言いませんでした）
+tool-more = ほか { $count } 行
+retrying = -# ⏳ モデルが応答しません（{ $status }）。{ $limit } 回中 { $attempt } 回目の再試行です。
+retrying-no-answer = 応答なし
+skipped = -# ⚠️ Claude の出力の一部を読み取れませんでした（{ $what }）。
+disk-filled = ⚠️ サンドボックスのディスクが { $percent } % 埋まっています。
+disk-stopped = 🛑 サンドボックスのディスクが { $percent } % 埋まったため、何も失われないうちに Claude を止めました。依頼を小さくするか、セッションを終了してください。
+notice-info = ℹ️ { $text }
+notice-denied = 🚫 { $text }
+notice-fallback = 🔀 { $text }
+notice-compacted = 🗜️ 会話が長くなったので要約しました。
+notice-cleared = 🧹 会話を消去しました。
+notice-error = ⚠️ { $text }
+button-stop = 停止
+
+# --- 確認
+ask-title = ✋ <@{ $person }> さん、Claude が **{ $tool }** を使おうとしています：
+ask-cut = ⚠️ **あと { $count } 文字が表示されていません。** 確かでなければ拒否してください。
+ask-reason = -# 確認の理由：{ $reason }
+ask-path = -# 場所：{ $path }
+ask-erased = （この文は消去されました）
+ask-allowed = ✅ <@{ $person }> さんが許可しました
+ask-always = ✅ <@{ $person }> さんがこのセッションのあいだ許可しました
+ask-denied = ❌ <@{ $person }> さんが拒否しました
+ask-expired = ⌛ 時間内に答えがなかったので拒否しました。
+ask-withdrawn = ↩️ 確認は取り下げられました。
+ask-expires = -# <t:{ $time }:R> に自動で拒否されます
+button-allow = 許可
+button-always = 常に許可
+button-deny = 拒否
+
+# --- 待ち行列
+queued = ⏳ 待機中：{ $text }
+button-remove = 取り消す
+
+# --- 途中で切れたターン
+cut = ✂️ <@{ $person }> さん、Claude の作業が途中で切れました。どこまで進んだかは分かりません。一部は済んでいるかもしれません。
+    **続ける**：状況を確かめてから続けるよう Claude に頼みます。**やり直す**：同じ依頼をもう一度出します。
+cut-why-cli = -# Claude Code が終了しました。
+cut-why-journal = -# サンドボックスが再起動しました。
+cut-why-sandbox = -# サンドボックスが失われました。
+cut-why-answer = -# Claude Code は完了と言いましたが、答えが届きませんでした。
+cut-continue = ▶️ <@{ $person }> さんが「続ける」を選びました。
+cut-retry = 🔁 <@{ $person }> さんが「やり直す」を選びました。
+cut-prompt = ▶️ <@{ $person }> さんが新しい依頼で続けました。
+button-continue = 続ける
+button-retry = やり直す
+continue-prompt = 直前のターンは途中で切れ、結果が分かりません。何かをもう一度する前に、すでに済んでいることを確かめてから続けてください。
+
+# --- お知らせ
+note-sandbox-lost = ⚠️ <@{ $person }> さん、サンドボックスが失われました（{ $detail }）。その中にしかなかったものは残っていません。メッセージを書くと新しいサンドボックスで続けます。終了することもできます。
+lost-gone = 消えました
+lost-start = 時間内に起動しませんでした
+note-cli-broken = ❌ <@{ $person }> さん、Claude Code が三回続けて終了したため（終了状態 { $detail }）、起動をやめました。メッセージを書くともう一度試します。
+note-turn-completed = 🔔 <@{ $person }> さん、Claude の作業が終わりました。
+note-turn-failed = ❌ <@{ $person }> さん、ターンが失敗しました（{ $detail }）。メッセージを書くと続けられます。
+note-handover-kept = ⚠️ このセッションのファイルを投稿できませんでした。データベースに保管してあります。
+note-handover-lost = ⚠️ ファイルを投稿する前にサンドボックスが失われました。
+note-disk-filled = ⚠️ <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まっています。
+note-disk-stopped = 🛑 <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まったため、何も失われないうちに Claude を止めました。依頼を小さくするか、セッションを終了してください。
+handover = 📦 このセッションの成果：パッチと会話記録です。
+
+# --- 本人だけへの返事
+started = あなたのセッション：<#{ $thread }>
+start-failed = スレッドを作れませんでした。このチャンネルで投稿やスレッド作成の権限がないようです。サーバーの管理者に確かめてから、もう一度試してください。
+status = { $head }
+    待っている依頼：{ $queue } 件
+stopping = Claude はもう停止の途中です。
+closing = セッションを終了します。パッチと会話記録はスレッドに投稿されます。
+not-recorded = **記録されませんでした**。データベースに届きません。何も起きていません。少し待ってから、もう一度お試しください。
+elsewhere = このサーバーでは使えません。
+refused-already = それはもう済んでいます。
+refused-closed = このセッションは終了しています。`/claude start` で新しく始めてください。
+refused-empty = Claude に渡せる文がありません。文章を書いてください。
+refused-expired = その確認はもう締め切られました。
+refused-malformed = そのボタンやコマンドを理解できません。古い版のものかもしれません。新しいメッセージのほうを使ってください。
+refused-no_session = セッションのスレッドの中でだけ使えます。`/claude start` で始めてください。
+refused-not_cut = それはもう決まりました。
+refused-not_queued = その依頼はもう待っていません。Claude に渡ったか、取り消されました。
+refused-not_running = Claude はもうその作業をしていません。
+refused-not_yours = このセッションでは、始めた本人だけが決められます。`/claude start` で自分のセッションを始めてください。
+refused-queue_full = もう { $detail } 件が待っています。一つ取り消すか、待ってください。
+refused-too_long = 一度の依頼には長すぎます。ファイルにするか、分けて送ってください。
