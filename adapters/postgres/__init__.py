@@ -1,0 +1,1 @@
+"""The event log in PostgreSQL, and what is kept beside it: keys, interaction tokens, seals."""
