@@ -266,7 +266,8 @@ def ensure_venv() -> str:
 
 def stale(python: str) -> bool:
     """Whether a step was broken off and its lock file has changed since: what lies in .venv is then anybody's guess."""
-    return any(stamp(f"{step.name}.begun") not in (None, step.fingerprint(python)) for step in STEPS.values())
+    begun = {step: stamp(f"{step.name}.begun") for step in STEPS.values()}
+    return any(mark != step.fingerprint(python) for step, mark in begun.items() if mark is not None)
 
 
 def make_venv() -> str:
