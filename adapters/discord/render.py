@@ -164,7 +164,7 @@ def _footer(card: TurnCard, say: Texts) -> str:
             return say(f"turn-{outcome}")
 
 
-def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:
+def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one line per kind of fact
     """What one fact adds to the body: always whole lines, never a change to what stands before."""
     match fact:
         case f.Said():
@@ -217,7 +217,7 @@ def _ask(card: AskCard, session: Session, opened: Open, say: Texts) -> View:
     if question.path:
         lines.append(say("ask-path", path=_inline_code(question.path)))
     if not card.choice:
-        lines.append(say("ask-expires", time=card.expires // 1_000_000).replace(",", ""))
+        lines.append(say("ask-expires", time=str(card.expires // 1_000_000)))
         return View(body="\n".join(lines), buttons=_choices(card, session, say))
     outcome = {"allow": "allowed", "deny": "denied"}.get(card.choice, card.choice)
     return View(body="\n".join(lines), tail=say(f"ask-{outcome}", person=card.by))

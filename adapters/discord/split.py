@@ -7,6 +7,7 @@ and that no cut goes through a mention, an emoji, a link or a word that fits els
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -31,7 +32,7 @@ class Piece(msgspec.Struct, frozen=True):
 def split(text: str, starts: Sequence[int] = (), limit: int = LIMIT) -> list[Piece]:
     """The messages of `text`. `starts`: where messages that exist already begin; the last of them may still grow."""
     bounds = [start for start in starts if start <= len(text)] or [0]
-    pieces = [_piece(text, start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    pieces = [_piece(text, start, end) for start, end in pairwise(bounds)]
     start = bounds[-1]
     while True:
         end = _end(text, start, limit)

@@ -1,0 +1,161 @@
+"""The calls to Discord that the chat makes: paced, with a deadline, their errors translated. No decision is made here."""
+
+from collections.abc import Sequence
+
+import hikari
+from hikari.api import MessageActionRowBuilder, RESTClient
+
+from adapters.discord.errors import Archived, discord_call
+from adapters.discord.pace import Pace
+from adapters.discord.render import Button
+from engine.ports import File
+
+_STYLES: dict[str, hikari.InteractiveButtonTypesT] = {
+    "primary": hikari.ButtonStyle.PRIMARY,
+    "secondary": hikari.ButtonStyle.SECONDARY,
+    "success": hikari.ButtonStyle.SUCCESS,
+    "danger": hikari.ButtonStyle.DANGER,
+}
+_ARCHIVE_MINUTES = 10080
+
+
+class Rest:
+    """One bot's calls. Ids are decimal strings on this side."""
+
+    def __init__(self, client: RESTClient, application: int, pace: Pace) -> None:
+        self._client = client
+        self._application = application
+        self._pace = pace
+
+    async def create(
+        self,
+        channel: str,
+        content: str,
+        *,
+        nonce: str,
+        buttons: Sequence[Button] = (),
+        mention: str = "",
+        files: Sequence[File] = (),
+        urgency: int = Pace.NORMAL,
+    ) -> str:
+        """A new message; with the same nonce the same one, for a few minutes. Mentions nobody but `mention`."""
+        await self._pace.slot(urgency)
+
+        async def create() -> hikari.Message:
+            async with discord_call("posting a message"):
+                return await self._client.create_message(
+                    int(channel),
+                    content,
+                    nonce=nonce,
+                    components=self._rows(buttons),
+                    attachments=[hikari.Bytes(file.data, file.name) for file in files],
+                    user_mentions=[int(mention)] if mention else False,
+                    role_mentions=False,
+                    mentions_everyone=False,
+                )
+
+        try:
+            return str((await create()).id)
+        except Archived:
+            await self.unarchive(channel)
+            return str((await create()).id)
+
+    async def edit(
+        self, channel: str, message: str, content: str, buttons: Sequence[Button], urgency: int = Pace.NORMAL
+    ) -> None:
+        """Make a message say something else. Notifies nobody."""
+        await self._pace.slot(urgency)
+
+        async def edit() -> None:
+            async with discord_call("editing a message"):
+                await self._client.edit_message(
+                    int(channel),
+                    int(message),
+                    content,
+                    components=self._rows(buttons),
+                    user_mentions=False,
+                    role_mentions=False,
+                    mentions_everyone=False,
+                )
+
+        try:
+            await edit()
+        except Archived:
+            await self.unarchive(channel)
+            await edit()
+
+    async def delete(self, channel: str, message: str) -> None:
+        """Take a message away."""
+        await self._pace.slot(Pace.LATE)
+        async with discord_call("deleting a message"):
+            await self._client.delete_message(int(channel), int(message))
+
+    async def ours_after(self, channel: str, after: str) -> list[tuple[str, str, str]]:
+        """Messages of ours later than `after`, oldest first: id, nonce (or ""), content. At most 100."""
+        await self._pace.slot()
+        async with discord_call("reading a thread"):
+            read = await self._client.fetch_messages(int(channel), after=int(after)).limit(100)
+        ours = [one for one in read if one.author.id == self._application and one.type is hikari.MessageType.DEFAULT]
+        return [(str(one.id), one.nonce or "", one.content or "") for one in sorted(ours, key=lambda one: one.id)]
+
+    async def unarchive(self, thread: str) -> None:
+        """Open a thread that fell asleep."""
+        await self._pace.slot()
+        async with discord_call("un-archiving the thread"):
+            await self._client.edit_channel(int(thread), archived=False)
+
+    async def archive(self, thread: str) -> None:
+        """Let a thread that is over leave the list."""
+        await self._pace.slot(Pace.LATE)
+        async with discord_call("archiving the thread"):
+            await self._client.edit_channel(int(thread), archived=True)
+
+    async def open_thread(self, channel: str, message: str, name: str) -> str:
+        """The thread of a message, made. Raises GiveUp when there is one already."""
+        await self._pace.slot(Pace.URGENT)
+        async with discord_call("making a thread"):
+            thread = await self._client.create_message_thread(
+                int(channel), int(message), name, auto_archive_duration=_ARCHIVE_MINUTES * 60
+            )
+            return str(thread.id)
+
+    async def fetch_channel(self, channel: str) -> bool:
+        """Whether a channel is there."""
+        await self._pace.slot()
+        async with discord_call("looking for the thread"):
+            await self._client.fetch_channel(int(channel))
+        return True
+
+    async def react(self, channel: str, message: str, emoji: str) -> None:
+        """Put a reaction under a message."""
+        await self._pace.slot(Pace.LATE)
+        async with discord_call("reacting"):
+            await self._client.add_reaction(int(channel), int(message), emoji)
+
+    async def answer(self, token: str, content: str) -> None:
+        """Fill in the answer that was deferred; only the person sees it."""
+        async with discord_call("answering"):  # interactions are not bound to the global limit
+            await self._client.edit_interaction_response(
+                self._application, token, content, user_mentions=False, role_mentions=False, mentions_everyone=False
+            )
+
+    async def follow_up(self, token: str, content: str) -> None:
+        """Tell somebody who pressed a button, and nobody else."""
+        async with discord_call("answering"):
+            await self._client.execute_webhook(
+                self._application,
+                token,
+                content,
+                flags=hikari.MessageFlag.EPHEMERAL,
+                user_mentions=False,
+                role_mentions=False,
+                mentions_everyone=False,
+            )
+
+    def _rows(self, buttons: Sequence[Button]) -> list[MessageActionRowBuilder]:
+        if not buttons:
+            return []
+        row = self._client.build_message_action_row()
+        for button in buttons:
+            row.add_interactive_button(_STYLES[button.style], button.custom_id, label=button.label)
+        return [row]
