@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from aiohttp import web
 
 from adapters.claude import invocation, supervisor
 from adapters.claude.channel import JournalLine, SupervisorChannel
+from adapters.local.model.server import Model
 from adapters.local.sandbox import LocalSandbox
 from engine.ports import Fenced, Sandbox, SandboxSpec, TryAgain
 
@@ -48,8 +49,8 @@ class Reader:
         self.lines: list[JournalLine] = []
         self.links = 0
         self.fenced = False
+        self.news = anyio.Event()  # set at the next line; take it before looking at the lines
         self._channel = channel
-        self._news = anyio.Event()
         self.scope = anyio.CancelScope()
 
     async def run(self) -> None:
@@ -70,8 +71,8 @@ class Reader:
                     self._tell()
 
     def _tell(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
+        self.news.set()
+        self.news = anyio.Event()
 
     def objects(self, since: int = 0) -> list[dict[str, Any]]:
         """The lines that are JSON."""
@@ -81,15 +82,11 @@ class Reader:
                 found.append(json.loads(line.line or b""))
         return found
 
-    async def news(self) -> None:
-        """Returns at the next line."""
-        await self._news.wait()
-
     async def wait(self, since: int = 0, **fields: object) -> dict[str, Any]:
         """The first line from number `since` on that has these fields."""
         with anyio.fail_after(SECONDS):
             while True:
-                news = self._news
+                news = self.news
                 for item in self.objects(since):
                     if all(item.get(name) == value for name, value in fields.items()):
                         return item
@@ -124,6 +121,17 @@ class Host:
         item = item or str(uuid.uuid4())
         await self.channel.send(item, prompt(text, item))
         return item
+
+    @staticmethod
+    def running(command: str) -> str:
+        """A prompt that makes Claude run this command, and then say so."""
+        steps = [{"tool": "Bash", "input": {"command": command, "description": "a test"}}, {"text": "done"}]
+        return f"SCRIPT: {json.dumps(steps)} END"
+
+    @staticmethod
+    def telling(text: str) -> str:
+        """A prompt that makes Claude say this, slowly."""
+        return f"SCRIPT: {json.dumps([{'text': text, 'chunk': 40, 'tick': 0.05}])} END"
 
     async def kill_supervisor(self) -> None:
         pid = (await self.channel.status()).supervisor
@@ -218,92 +226,46 @@ def stand_in(tmp_path: Path) -> Callable[..., bytes]:
     return make
 
 
-class Model:
-    """A Messages API whose turns do what the prompt says: `RUN <command>` calls Bash, anything else is echoed, slowly."""
+class Requests:
+    """What the scripted model was asked."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.requests: list[dict[str, Any]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.tokens: set[str] = set()
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        self.requests.append(body)
-        self.tokens.add(request.headers.get("Authorization", ""))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        with suppress(ConnectionError):
-            for event in _events(_prompt_of(body), is_second=_has_result(body)):
-                await response.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
-                if event["type"] == "content_block_delta":
-                    await anyio.sleep(0.01)
-        return response
+    def recording(self) -> Any:
+        @web.middleware
+        async def record(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            if request.path == "/v1/messages":
+                self.bodies.append(await request.json())
+                self.tokens.add(request.headers.get("Authorization", ""))
+            return await handler(request)
 
-
-def _prompt_of(body: dict[str, Any]) -> str:
-    """The last text that a person wrote."""
-    for message in reversed(body["messages"]):
-        content = message["content"]
-        texts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
-        for text in reversed(texts):
-            if message["role"] == "user" and text and not text.startswith("<"):
-                return text
-    return ""
-
-
-def _has_result(body: dict[str, Any]) -> bool:
-    content = body["messages"][-1]["content"]
-    return not isinstance(content, str) and any(part["type"] == "tool_result" for part in content)
-
-
-def _events(text: str, *, is_second: bool) -> Generator[dict[str, Any]]:
-    message: dict[str, Any] = {
-        "id": f"msg_{uuid.uuid4().hex}",
-        "type": "message",
-        "role": "assistant",
-        "model": "m",
-        "content": [],
-    }
-    usage = {"input_tokens": 1, "output_tokens": 1}
-    yield {"type": "message_start", "message": {**message, "stop_reason": None, "usage": usage}}
-    runs = text.startswith("RUN ") and not is_second
-    if runs:
-        tool: dict[str, Any] = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex}", "name": "Bash", "input": {}}
-        arguments = json.dumps({"command": text.removeprefix("RUN "), "description": "a test"})
-        yield {"type": "content_block_start", "index": 0, "content_block": tool}
-        delta = {"type": "input_json_delta", "partial_json": arguments}
-        yield {"type": "content_block_delta", "index": 0, "delta": delta}
-    else:
-        yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
-        for word in ["done"] if is_second else f"ECHO {text}"[:2000].split(" "):
-            delta = {"type": "text_delta", "text": f"{word} "}
-            yield {"type": "content_block_delta", "index": 0, "delta": delta}
-    yield {"type": "content_block_stop", "index": 0}
-    stop = {"stop_reason": "tool_use" if runs else "end_turn"}
-    yield {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 1}}
-    yield {"type": "message_stop"}
+        return record
 
 
 @pytest.fixture
-async def model() -> AsyncGenerator[Model]:
-    model = Model()
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/v1/messages", model.answer)
+async def requests(tmp_path: Path) -> AsyncGenerator[Requests]:
+    requests = Requests()
+    app = Model(tmp_path / "model", key=None).app()
+    app.middlewares.append(requests.recording())
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    model.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield model
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    requests.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield requests
     await runner.cleanup()
 
 
 @pytest.fixture
-def real_cli(model: Model) -> bytes:
+def real_cli(requests: Requests) -> bytes:
     """The configuration of a supervisor whose CLI is Claude Code, with the scripted model."""
     wheel = importlib.util.find_spec("claude_agent_sdk")
     if wheel is None or wheel.origin is None:
         pytest.skip("the wheel that bundles the CLI is not installed")
     binary = Path(wheel.origin).with_name("_bundled") / "claude"
-    settings = invocation.CliSettings(cli=str(binary), base_url=model.url, isolated=False, stop_seconds=6)
+    settings = invocation.CliSettings(cli=str(binary), base_url=requests.url, isolated=False, stop_seconds=6)
     return invocation.config(settings, session="1", token="a-token")

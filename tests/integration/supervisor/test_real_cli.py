@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Host, Model
+    from conftest import Host, Requests
 
     WaitUntil = Callable[[Callable[[], bool]], Awaitable[None]]
 
@@ -34,23 +34,23 @@ def _line(kind: str, **fields: object) -> bytes:
     return json.dumps({"type": kind, **fields}).encode()
 
 
-async def test_a_turn_with_a_tool_and_a_permission(host: Host, real_cli: bytes, model: Model) -> None:
+async def test_a_turn_with_a_tool_and_a_permission(host: Host, real_cli: bytes, requests: Requests) -> None:
     await host.start(real_cli)
-    item = await host.say("RUN touch made && echo made")
+    item = await host.say(host.running("touch made && echo made"))
     await _allow(host, 0)
     result = await host.reader.wait(type="result")
     assert result["user_message_uuids"] == [item]
     assert (host.directory / "work/made").exists()
     await _idle(host, host.reader.objects().index(result))
-    assert model.tokens == {"Bearer a-token"}
+    assert requests.tokens == {"Bearer a-token"}
     assert host.reader.lines == host.journals()
 
 
-async def test_a_prompt_of_a_megabyte_is_one_line(host: Host, real_cli: bytes, model: Model) -> None:
+async def test_a_prompt_of_a_megabyte_is_one_line(host: Host, real_cli: bytes, requests: Requests) -> None:
     await host.start(real_cli)
     item = await host.say("x" * 1_000_000)
     assert (await host.reader.wait(type="result"))["user_message_uuids"] == [item]
-    assert len(model.requests) == 1
+    assert len(requests.bodies) == 1
 
 
 async def test_the_disallowed_tools_are_not_there(host: Host, real_cli: bytes) -> None:
@@ -64,10 +64,10 @@ async def test_the_disallowed_tools_are_not_there(host: Host, real_cli: bytes) -
 
 
 async def test_a_stop_in_the_middle_of_an_answer_says_how_the_turn_ended_and_the_conversation_goes_on(
-    host: Host, real_cli: bytes, model: Model
+    host: Host, real_cli: bytes, requests: Requests
 ) -> None:
     await host.start(real_cli)
-    first = await host.say("a " * 900)
+    first = await host.say(host.telling("word " * 900))
     await host.reader.wait(type="stream_event")
     assert await host.channel.stop()
     exit_mark = await host.reader.wait(event="exit")
@@ -81,12 +81,12 @@ async def test_a_stop_in_the_middle_of_an_answer_says_how_the_turn_ended_and_the
     assert (await host.reader.wait(since, event="start"))["resumed"] is True
     await host.say("go on")
     await host.reader.wait(since, type="result")
-    assert "a a a a" in json.dumps(model.requests[-1]["messages"])
+    assert "word word" in json.dumps(requests.bodies[-1]["messages"])
 
 
 async def test_term_ends_everything_and_marks_it(host: Host, real_cli: bytes, wait_until: WaitUntil) -> None:
     await host.start(real_cli)
-    await host.say("RUN sh -c 'trap : TERM INT; touch running; sleep 600; sleep 600'")
+    await host.say(host.running("sh -c 'trap : TERM INT; touch running; sleep 600; sleep 600'"))
     await _allow(host, 0)
     await wait_until((host.directory / "work/running").exists)
     psutil.Process((await host.channel.status()).supervisor).terminate()
@@ -97,13 +97,13 @@ async def test_term_ends_everything_and_marks_it(host: Host, real_cli: bytes, wa
 
 
 async def test_a_killed_supervisor_ends_nothing_of_the_conversation(
-    host: Host, real_cli: bytes, model: Model, wait_until: WaitUntil
+    host: Host, real_cli: bytes, requests: Requests, wait_until: WaitUntil
 ) -> None:
     await host.start(real_cli)
     await host.say("remember the word orchid")
     await _idle(host, 0)
     since = len(host.reader.lines)
-    await host.say("RUN touch begun && sleep 600")
+    await host.say(host.running("touch begun && sleep 600"))
     await _allow(host, since)
     await wait_until((host.directory / "work/begun").exists)
     await host.kill_supervisor()
@@ -114,12 +114,12 @@ async def test_a_killed_supervisor_ends_nothing_of_the_conversation(
     since = host.reader.objects().index(again)
     await host.say("which word?")
     await host.reader.wait(since, type="result")
-    assert "orchid" in json.dumps(model.requests[-1]["messages"])
+    assert "orchid" in json.dumps(requests.bodies[-1]["messages"])
     assert host.reader.lines == host.journals()
     assert {line.epoch for line in host.reader.lines} == {1, 2}
 
 
-async def test_the_same_prompt_again_is_not_asked_again(host: Host, real_cli: bytes, model: Model) -> None:
+async def test_the_same_prompt_again_is_not_asked_again(host: Host, real_cli: bytes, requests: Requests) -> None:
     """What makes a kill between write and rename harmless: the host sends again, the CLI knows the uuid."""
     await host.start(real_cli)
     item = await host.say("hello")
@@ -129,12 +129,12 @@ async def test_the_same_prompt_again_is_not_asked_again(host: Host, real_cli: by
     await host.start()
     await host.say("hello", item)
     await host.reader.wait(since, type="command_lifecycle", command_uuid=item, state="completed")
-    assert len(model.requests) == 1
+    assert len(requests.bodies) == 1
 
 
 async def test_a_second_answer_to_a_permission_is_ignored(host: Host, real_cli: bytes) -> None:
     await host.start(real_cli)
-    await host.say("RUN touch made && echo made")
+    await host.say(host.running("touch made && echo made"))
     request = await _allow(host, 0)
     await host.reader.wait(type="result")
     body = {"subtype": "success", "request_id": request, "response": {"behavior": "deny", "message": "no"}}
