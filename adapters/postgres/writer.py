@@ -155,20 +155,21 @@ class Writer:
         self._tries = 0
 
     async def _write(self, connection: Connection, pendings: Sequence[Pending]) -> None:
-        batch, doubtful = Batch({}), ()
+        batch, left = Batch({}), ()
         try:
-            batch, doubtful = _fit(pendings, await self._load_heads(connection, pendings))
+            batch, left = _fit(pendings, await self._load_heads(connection, pendings))
             if batch.taken:
                 self._succeed(batch, await self._execute(connection, batch))
         except FAILURES as error:
             if not errors.refused(error):
                 await self._failed(connection, error, batch, pendings)
                 return
-            doubtful = pendings
-        if doubtful:
-            await self._isolate(connection, doubtful)
+            left = pendings
+        if left:
+            await self._isolate(connection, left)
 
     async def _isolate(self, connection: Connection, pendings: Sequence[Pending]) -> None:
+        self._taken = pendings
         verdict = isolate.Verdict()
         base = 0
         try:
@@ -260,15 +261,12 @@ class Writer:
 
 
 def _fit(pendings: Sequence[Pending], heads: dict[str, Head]) -> tuple[Batch, Sequence[Pending]]:
-    """A batch, and those that do not fit into it: these keep their places behind each other."""
+    """A batch, and what is left from the first append on that does not fit: appends take effect in the order they came."""
     batch = Batch(heads)
-    doubtful: list[Pending] = []
-    streams: set[str] = set()
-    for pending in pendings:
-        if (streams and not streams.isdisjoint(pending.streams)) or not batch.take(pending):
-            doubtful.append(pending)
-            streams |= pending.streams
-    return batch, doubtful
+    for index, pending in enumerate(pendings):
+        if not batch.take(pending):
+            return batch, pendings[index:]
+    return batch, ()
 
 
 async def _find(connection: Connection, backend: Sequence[Any], batch: Batch) -> int | None:

@@ -1,0 +1,64 @@
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from adapters.local.event_log import MemoryEventLog, MemoryStore
+from adapters.postgres.event_log import open_log
+from engine.ports import EventLog
+from tests.databases import Databases, databases
+
+OpenLog = Callable[[], AbstractAsyncContextManager[EventLog]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Generator[Databases]:
+    """A running server, and fresh databases on it."""
+    with databases() as server:
+        yield server
+
+
+@pytest.fixture
+async def dsn(pg_server: Databases) -> AsyncGenerator[str]:
+    """A fresh database with the tables of this release."""
+    created = await pg_server.create()
+    yield created
+    await pg_server.drop(created)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def new_process(request: pytest.FixtureRequest) -> OpenLog:
+    """Opens the same fresh log once more, as another process would."""
+    if request.param == "memory":
+        return partial(_memory_log, MemoryStore())
+    return partial(open_log, request.getfixturevalue("dsn"))
+
+
+@asynccontextmanager
+async def _memory_log(store: MemoryStore) -> AsyncGenerator[MemoryEventLog]:
+    log = MemoryEventLog(store)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+async def event_log(new_process: OpenLog) -> AsyncGenerator[EventLog]:
+    """A fresh log, in memory and in PostgreSQL."""
+    async with new_process() as log:
+        yield log
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the checkout: captured lines, Discord's OpenAPI document."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("there is no folder `shared` beside the checkout")
+    return folder
