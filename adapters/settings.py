@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -68,6 +68,12 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     password: Secret
     name: str
+
+    def dsn(self) -> str:
+        """For asyncpg. It holds the password: never log it."""
+        user, password, name = (quote(part, safe="") for part in (self.user, self.password.reveal(), self.name))
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith(("/", "[")) else self.host
+        return f"postgresql://{user}:{password}@/{name}?{urlencode({'host': host, 'port': self.port})}"
 
 
 class Logging(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +232,7 @@ def _text(raw: str) -> str:
     if not raw:
         raise ValueError("is empty")
     if not raw.isprintable():
-        raise ValueError("holds control characters")
+        raise ValueError("holds unprintable characters")
     return raw
 
 

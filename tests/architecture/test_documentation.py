@@ -45,6 +45,14 @@ def test_every_kind_of_event_is_told(documentation: str) -> None:
     assert not [tag for tag in tags if f"`{tag}`" not in documentation]
 
 
+def test_every_command_is_told(root: Path) -> None:
+    described = (root / "adapters" / "discord" / "texts" / "en.ftl").read_text()
+    commands = set(re.findall(r"^cmd-(\w+) =", described, re.MULTILINE)) - {"claude"}
+    assert commands >= {"start", "stop", "status", "close"}
+    readme = (root / "README.md").read_text()
+    assert not [name for name in sorted(commands) if readme.count(f"/claude {name}") < 2]  # once in each language
+
+
 def test_every_make_target_explains_itself_and_is_told(root: Path, documentation: str) -> None:
     makefile = (root / "Makefile").read_text()
     targets = re.findall(r"^([a-z]+):", makefile, re.MULTILINE)

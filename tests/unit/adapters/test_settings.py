@@ -1,6 +1,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
@@ -75,7 +76,7 @@ GATEWAY = {name: GOOD[name] for name in GOOD if name.startswith(("DB_", "LOG_"))
 WRONG = {
     "is missing",
     "is empty",
-    "holds control characters",
+    "holds unprintable characters",
     "holds spaces, or characters no token has",
     "is not a Discord id (digits only)",
     "is not a whole number",
@@ -152,6 +153,20 @@ def test_a_message_says_what_is_wrong_and_what_to_do_and_no_value() -> None:
         "  DISCORD_GUILD_ID is not a Discord id (digits only): the id of your Discord server, or several with commas between",
         "  DB_PORT is not a whole number: the port of PostgreSQL, 1 to 65535",
     ]
+
+
+@given(text=st.text(min_size=1).map(str.strip).filter(lambda text: bool(text) and text.isprintable()))
+def test_an_address_of_the_database_keeps_every_character(text: str) -> None:
+    names = ("DB_USER", "DB_PASSWORD", "DB_NAME")
+    parts = urlsplit(load(GOOD | dict.fromkeys(names, text) | {"DB_HOST": "/a b"}).database.dsn())
+    assert parts.scheme == "postgresql"
+    assert [unquote(part or "") for part in (parts.username, parts.password, parts.path[1:])] == [text, text, text]
+    assert parse_qs(parts.query) == {"host": ["/a b"], "port": ["5433"]}
+
+
+@pytest.mark.parametrize(("host", "written"), [("db.example", "db.example"), ("::1", "[::1]"), ("/a:b", "/a:b")])
+def test_an_ipv6_address_is_told_from_its_port(host: str, written: str) -> None:
+    assert parse_qs(urlsplit(load(GOOD | {"DB_HOST": host}).database.dsn()).query)["host"] == [written]
 
 
 def test_the_gateway_alone_has_the_key_of_the_model() -> None:
