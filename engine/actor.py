@@ -266,9 +266,11 @@ class Actor:
         while True:
             new = await host.log.read_stream(slots.STREAM, after=host.slots.version)
             state = host.slots = slots.fold([one for one in new if one.version > host.slots.version], host.slots)
+            if not self._wants(joint):
+                return
             given, told = line.decide(state, joint, self.session, limit=host.limit)
             context = self._context()
-            events = decide(self.session, Report(event=told), context)
+            events = decide(self.session, Report(event=told), context) if told else []
             if not events and not given:
                 return
             try:
@@ -278,6 +280,9 @@ class Actor:
                     raise
             else:
                 return
+
+    def _wants(self, effect: Effect) -> bool:
+        return any(one.effect == effect for one in todo(self.session))
 
     async def _append(
         self,

@@ -34,6 +34,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     permission_ttl: int = 24 * 3600 * 1_000_000
     start_limit: int = 120 * 1_000_000
+    handover_limit: int = 600 * 1_000_000
     queue_limit: int = 20
     prompt_limit: int = 200_000
 

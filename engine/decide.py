@@ -7,6 +7,8 @@ next prompt leaves the queue, a session with nothing left to do is closed.
 
 from typing import assert_never
 
+import msgspec
+
 from engine import journal
 from engine.commands import (
     Answer,
@@ -28,8 +30,10 @@ from engine.commands import (
     Text,
     Tick,
 )
-from engine.evolve import evolve
+from engine.evolve import follow
+from engine.retry import LONGEST
 from engine.session import Session
+from engine.todo import Deliver, todo
 from schema import events as e
 
 
@@ -38,16 +42,7 @@ def decide(session: Session, command: Command, context: Context) -> list[e.Sessi
     events = _decide(session, command, context)
     if not events:
         return []
-    for event in events:
-        session = _after(session, event, context)
-    for event in _advance(session):
-        events.append(event)
-        session = _after(session, event, context)
-    return events
-
-
-def _after(session: Session, event: e.SessionEvent, context: Context) -> Session:
-    return evolve(session, event, stream=f"session:{session.id}", at=context.at, cause=context.cause)
+    return [*events, *_advance(follow(session, events, at=context.at, cause=context.cause))]
 
 
 def _decide(session: Session, command: Command, context: Context) -> list[e.SessionEvent]:  # noqa: C901, PLR0911, PLR0912
@@ -195,10 +190,10 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
     if session.cut is None or session.cut.turn != command.turn:
         return [_refused(context, Reason.NOT_CUT)]
     retried = session.cut.prompt if command.choice == "retry" else None
-    text = Text(sealed=retried.text, size=1) if retried else command.text
+    text = Text(sealed=retried.text, size=retried.size) if retried else command.text
     return [
-        e.CutResolved(turn=command.turn, by=context.by, choice=command.choice, prompt=command.prompt),
         _queued(command.prompt, text, context),
+        e.CutResolved(turn=command.turn, by=context.by, choice=command.choice, prompt=command.prompt),
     ]
 
 
@@ -232,10 +227,14 @@ def _report(session: Session, event: e.SessionEvent, context: Context) -> list[e
     if isinstance(event, e.JournalRead):
         return journal.read(session, event, context)
     if isinstance(event, e.EffectFailed):
-        return [event, *_after_failure(session, event, context)]
+        return _failed(session, event, context)
+    if not _wanted(session, event):
+        return []
     if isinstance(event, e.SandboxLost):
-        return _lost(session, event) if _current(session, event.reservation) and not session.lost else []
-    return [event] if _wanted(session, event) else []
+        return _lost(session, event)
+    if isinstance(event, e.SandboxGone) and session.turn:
+        return [e.TurnEnded(turn=session.turn.turn, outcome="stopped", reason="closed"), event]
+    return [event]
 
 
 def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR0911 - one line per kind of report
@@ -250,11 +249,17 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
         case e.SlotLeft():
             return bool(session.place)
         case e.SandboxReady():
-            return _current(session, event.reservation) and not session.ready and not session.lost
+            held = session.reservation == event.reservation
+            return held and not (session.ready or session.lost or session.closing)
+        case e.SandboxLost():
+            return session.reservation == event.reservation and not session.lost
         case e.SandboxGone():
-            return _current(session, event.reservation)
+            return session.reservation == event.reservation
         case e.Delivered():
-            return event.item not in session.delivered
+            return any(
+                isinstance(one.effect, Deliver) and (one.effect.item, one.effect.life) == (event.item, event.life)
+                for one in todo(session)
+            )
         case e.HandedOver():
             return bool(session.closing) and not session.handed_over
         case e.Replied():
@@ -265,38 +270,46 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
             return False
 
 
-def _current(session: Session, reservation: str) -> bool:
-    return session.reservation == reservation
-
-
 def _lost(session: Session, event: e.SandboxLost) -> list[e.SessionEvent]:
-    return [*journal.cut(session, "sandbox"), event]
+    """A prompt that the CLI may have begun is cut with the turn. When the session closes, nobody is asked how to go on."""
+    return [event] if session.closing else [*journal.cut(session, "sandbox"), event]
 
 
-def _after_failure(  # noqa: PLR0911 - one line per kind of effect
-    session: Session, event: e.EffectFailed, context: Context
-) -> list[e.SessionEvent]:
-    """What giving up on an effect means for the session."""
-    failure = session.failures.get(event.what)
-    started = failure.since if failure else context.at
-    if event.what == "attach" and not session.ready and context.at - started > context.policy.start_limit:
-        return _lost(session, e.SandboxLost(reservation=session.reservation, why="start"))
-    if event.retry is not None:
+_ENDLESS = ("slot", "leave", "delete")
+"""Effects that are never given up: a slot would be held, or waited for, for ever."""
+
+
+def _failed(session: Session, event: e.EffectFailed, context: Context) -> list[e.SessionEvent]:
+    """A failure, and what it means for the session. None when what failed is not wanted any more."""
+    if not any(one.effect.key == event.what for one in todo(session)):
         return []
-    kind = event.what.partition(":")[0]
+    if event.retry is None and event.what in _ENDLESS:
+        event = msgspec.structs.replace(event, retry=context.at + LONGEST)
+    before = session.failures.get(event.what)
+    lasted = context.at - before.since if before else 0
+    if event.what == "attach" and not session.ready and lasted > context.policy.start_limit:
+        return [event, *_lost(session, e.SandboxLost(reservation=session.reservation, why="start"))]
+    if event.what == "handover" and lasted > context.policy.handover_limit:
+        event = msgspec.structs.replace(event, retry=None)
+    return [event] if event.retry is not None else [event, *_given_up(session, event.what)]
+
+
+def _given_up(session: Session, what: str) -> list[e.SessionEvent]:
+    """What it means for the session that an effect can never succeed."""
+    kind, _, name = what.partition(":")
     match kind:
         case "starter" | "thread":
             return [e.CloseAsked(by="", why="failed")]
-        case "attach" | "prompt" | "answer" | "stop" if not session.lost:
-            return _lost(session, e.SandboxLost(reservation=session.reservation, why="gone"))
         case "show":
             return [e.ThreadChanged(what="forbidden")]
         case "reply":
-            return [e.Replied(to=int(event.what.partition(":")[2]), late=True)]
+            return [e.Replied(to=int(name), late=True)]
         case "handover":
-            return [e.HandedOver(how="kept")]
-        case _:
-            return []
+            return [e.HandedOver(how="lost")]
+        case "prompt":  # an earlier try may have arrived
+            return journal.cut_sent(session, "send")
+        case _:  # attach, restart, an answer, a stop: there is no way to go on in this sandbox
+            return _lost(session, e.SandboxLost(reservation=session.reservation, why="gone"))
 
 
 def _tick(session: Session, context: Context) -> list[e.SessionEvent]:

@@ -55,7 +55,7 @@ class Performer:
                 await self._agent.restart(effect.reservation, context)
             case Deliver():
                 await self._agent.deliver(effect.reservation, effect.item, context)
-                await context.report(e.Delivered(item=effect.item))
+                await context.report(e.Delivered(item=effect.item, life=effect.life))
             case Show():
                 await self._chat.show(context)
             case TellOutcome():

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, Posted, QueuedCard, TurnCard
 from engine.session import CRASH_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
+from engine.todo import effects, items
 from schema import events as e
 from schema import facts as f
 from schema.envelope import Recorded
@@ -41,6 +42,14 @@ def evolve(session: Session, event: e.Event, *, stream: str, at: int, cause: int
     return session
 
 
+def follow(session: Session, events: Iterable[e.Event], *, at: int, cause: int) -> Session:
+    """The state after `events` that were decided together, and are not recorded yet."""
+    session = copy.copy(session)
+    for event in events:
+        _apply(session, event, f"session:{session.id}", at, cause)
+    return session
+
+
 def _apply(s: Session, event: e.Event, stream: str, at: int, cause: int) -> None:
     s.version += 1
     if not s.id:
@@ -48,6 +57,9 @@ def _apply(s: Session, event: e.Event, stream: str, at: int, cause: int) -> None
     apply = _EVENTS.get(type(event))
     if apply is not None:
         apply(s, event, at, cause)
+    if s.failures:
+        wanted = {effect.key for effect in effects(s)}
+        s.failures = {what: failure for what, failure in s.failures.items() if what in wanted}
 
 
 # --- cards -----------------------------------------------------------------------------------------------------------
@@ -80,7 +92,7 @@ def _note(s: Session, what: str, *, mention: str = "", detail: str = "", text: S
 
 
 def _reply(s: Session, cause: int, at: int, what: str, by: str, locale: str, detail: str = "") -> None:
-    if cause:
+    if cause and by:
         reply = Reply(to=cause, by=by, locale=locale, what=what, detail=detail, until=at + REPLY_LIFE)
         s.replies = (*s.replies, reply)
 
@@ -102,23 +114,20 @@ def _noted(s: Session, event: e.Noted, at: int, cause: int) -> None:
 
 def _starter_posted(s: Session, event: e.StarterPosted, _at: int, _cause: int) -> None:
     s.starter_message = event.message
-    s.failures = _without(s.failures, "starter")
 
 
 def _thread_opened(s: Session, event: e.ThreadOpened, at: int, _cause: int) -> None:
     s.thread = event.thread
-    s.failures = _without(s.failures, "thread")
-    _add(s, HeadCard(part="head", mention=s.starter))
+    _add(s, HeadCard(part="head", mention=s.starter, closed=s.closed))
     for prompt in s.queue:
         _add(s, QueuedCard(part=f"queued:{prompt.prompt}", prompt=prompt.prompt, by=prompt.by, text=prompt.text))
-    _reply(s, s.request, at, "started", s.starter, s.locale)
+    if not s.closing:
+        _reply(s, s.request, at, "started", s.starter, s.locale)
 
 
 def _thread_changed(s: Session, event: e.ThreadChanged, _at: int, _cause: int) -> None:
     back = event.what in {"unarchived", "unlocked"}
     s.thread_state = "open" if back else event.what
-    if back:
-        s.failures = _without(s.failures, "show")
 
 
 # --- the sandbox -----------------------------------------------------------------------------------------------------
@@ -135,7 +144,8 @@ def _slot_left(s: Session, _event: e.SlotLeft, _at: int, _cause: int) -> None:
 
 def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int) -> None:
     s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
-    s.journal_epoch, s.journal_offset, s.cli_lives, s.cli_running, s.crashes = 0, 0, 0, False, 0
+    s.journal_epoch, s.journal_offset, s.crashes = 0, 0, 0
+    s.cli, s.cli_lives, s.cli_running = 0, 0, False
     _touch_head(s)
 
 
@@ -147,7 +157,7 @@ def _sandbox_ready(s: Session, event: e.SandboxReady, _at: int, _cause: int) -> 
 
 def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> None:
     s.lost, s.ready, s.cli_running = event.why, False, False
-    s.failures = _without(s.failures, "attach")
+    s.losses += 1
     _end_asks(s)
     _touch_head(s)
     _note(s, "sandbox-lost", mention=s.starter, detail=event.why)
@@ -155,7 +165,6 @@ def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> No
 
 def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> None:
     s.reservation, s.ready, s.cli_running = "", False, False
-    s.failures = _without(s.failures, "delete")
     _touch_head(s)
 
 
@@ -163,17 +172,17 @@ def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> N
 
 
 def _prompt_queued(s: Session, event: e.PromptQueued, _at: int, _cause: int) -> None:
-    prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text)
+    prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size)
     s.queue = (*s.queue, prompt)
-    if s.crashes:
-        s.crashes, s.failures = 0, _without(s.failures, "restart")
+    s.crashes, s.losses = 0, 0
     if s.thread:
         _add(s, QueuedCard(part=f"queued:{event.prompt}", prompt=event.prompt, by=event.by, text=event.text))
 
 
 def _prompt_edited(s: Session, event: e.PromptEdited, _at: int, _cause: int) -> None:
     s.queue = tuple(
-        msgspec.structs.replace(one, text=event.text) if one.prompt == event.prompt else one for one in s.queue
+        msgspec.structs.replace(one, text=event.text, size=event.size) if one.prompt == event.prompt else one
+        for one in s.queue
     )
     _set(s, f"queued:{event.prompt}", text=event.text)
 
@@ -193,17 +202,16 @@ def _prompt_sent(s: Session, event: e.PromptSent, _at: int, _cause: int) -> None
 
 
 def _delivered(s: Session, event: e.Delivered, _at: int, _cause: int) -> None:
-    s.delivered = s.delivered | {event.item}
-    s.failures = _without(s.failures, event.item)
+    s.delivered = frozenset(item for item in items(s) if item == event.item or item in s.delivered)
 
 
 def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> None:
     prompt = s.sent if s.sent and s.sent.prompt == event.prompt else None
     s.turns = event.turn
-    s.turn = Turn(turn=event.turn, by=event.by, prompt=prompt, started=at, stop_by=s.stop_early)
-    s.stop_early = ""
+    s.turn = Turn(turn=event.turn, by=event.by, prompt=prompt, started=at, stop_by=s.stop_early if prompt else "")
+    s.losses = 0
     if prompt:
-        s.sent = None
+        s.sent, s.stop_early = None, ""
     _add(s, TurnCard(part=f"turn:{event.turn}", turn=event.turn, by=event.by, started=at, stopping=s.turn.stop_by))
     _touch_head(s)
 
@@ -220,16 +228,24 @@ def _turn_ended(s: Session, event: e.TurnEnded, at: int, _cause: int) -> None:
 def _turn_cut(s: Session, event: e.TurnCut, at: int, _cause: int) -> None:
     by = s.turn.by if s.turn else s.starter
     prompt = s.turn.prompt if s.turn else None
-    s.turn, s.cut = None, Cut(turn=event.turn, prompt=prompt)
+    s.turn = None
     _end_asks(s)
     _set(s, f"turn:{event.turn}", outcome="cut", ended=at, asking=False, closed=True)
+    _touch_head(s)
+    if s.cut and not prompt:
+        return  # a turn that began by itself; people are asked about another already
+    if s.cut:
+        _set(s, f"cut:{s.cut.turn}", gone=True)
+    s.cut = Cut(turn=event.turn, prompt=prompt)
     text = prompt.text if prompt else None
     _add(s, CutCard(part=f"cut:{event.turn}", turn=event.turn, by=by, why=event.why, text=text, mention=by))
-    _touch_head(s)
 
 
 def _cut_resolved(s: Session, event: e.CutResolved, _at: int, _cause: int) -> None:
+    """What goes on with the cut turn comes before what waited behind it; just another prompt does not."""
     s.cut = None
+    if event.choice != "prompt":
+        s.queue = tuple(sorted(s.queue, key=lambda one: one.prompt != event.prompt))
     _set(s, f"cut:{event.turn}", choice=event.choice, chosen_by=event.by, closed=True)
 
 
@@ -295,7 +311,10 @@ def _end_asks(s: Session) -> None:
 
 
 def _journal_read(s: Session, event: e.JournalRead, _at: int, _cause: int) -> None:
-    s.journal_epoch, s.journal_offset = event.epoch, event.end
+    if event.epoch != s.journal_epoch:
+        s.journal_epoch, s.cli = event.epoch, 0
+    s.journal_offset = event.end
+    s.failures = _without(s.failures, "attach")
     shown: list[f.Fact] = []
     for fact in event.facts:
         apply = _FACTS.get(type(fact))
@@ -321,9 +340,9 @@ def _show_facts(s: Session, shown: list[f.Fact]) -> None:
 
 
 def _cli_started(s: Session, _fact: f.CliStarted) -> None:
+    s.cli += 1
     s.cli_lives += 1
     s.cli_running, s.state, s.tasks, s.delivered = True, "idle", 0, frozenset()
-    s.failures = _without(s.failures, "restart")
     _end_asks(s)
 
 
@@ -367,13 +386,20 @@ def _message_shown(s: Session, event: e.MessageShown, at: int, _cause: int) -> N
     for card in s.cards:
         changed = card
         if card.part == event.part:
-            posted = card.posted
-            if event.index >= len(posted):
-                posted = (*posted, Posted(message=event.message, start=event.start, at=at))
-            changed = msgspec.structs.replace(card, posted=posted, shown=max(card.shown, event.rev))
+            posted = Posted(message=event.message, start=event.start, at=at)
+            changed = msgspec.structs.replace(
+                card, posted=_posted(card, event.index, posted), shown=max(card.shown, event.rev)
+            )
         if not changed.done:
             kept.append(changed)
     s.cards = tuple(kept)
+
+
+def _posted(card: Card, index: int, posted: Posted) -> tuple[Posted, ...]:
+    """The card's messages when `posted` stands at `index`: edited in place, or in the place of one that was deleted."""
+    before = card.posted[index] if index < len(card.posted) else None
+    at = before.at if before and before.message == posted.message else posted.at
+    return (*card.posted[:index], msgspec.structs.replace(posted, at=at), *card.posted[index + 1 :])
 
 
 def _part_cleared(s: Session, event: e.PartCleared, _at: int, _cause: int) -> None:
@@ -383,7 +409,6 @@ def _part_cleared(s: Session, event: e.PartCleared, _at: int, _cause: int) -> No
 
 def _replied(s: Session, event: e.Replied, _at: int, _cause: int) -> None:
     s.replies = tuple(one for one in s.replies if one.to != event.to)
-    s.failures = _without(s.failures, f"reply:{event.to}")
 
 
 def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> None:
@@ -407,7 +432,6 @@ def _close_asked(s: Session, event: e.CloseAsked, at: int, cause: int) -> None:
 
 def _handed_over(s: Session, event: e.HandedOver, _at: int, _cause: int) -> None:
     s.handed_over = True
-    s.failures = _without(s.failures, "handover")
     if event.how not in {"posted", "empty"}:
         _note(s, f"handover-{event.how}", mention=s.starter)
 

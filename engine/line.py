@@ -10,8 +10,13 @@ Joint = AskSlot | LeaveLine | DeleteSandbox
 """Effects whose outcome is written to both streams; a sandbox counts as deleted when its slot is given back."""
 
 
-def decide(line: Slots, effect: Joint, session: Session, *, limit: int) -> tuple[list[e.SlotsEvent], e.SessionEvent]:
-    """The events of the slots stream, and what the session is told. Either may already be recorded: that is no error."""
+def decide(
+    line: Slots, effect: Joint, session: Session, *, limit: int
+) -> tuple[list[e.SlotsEvent], e.SessionEvent | None]:
+    """The events of the slots stream, and what the session is told.
+
+    Nothing, for a session that leaves the line when it has been served: that grant is on its way to it.
+    """
     match effect:
         case AskSlot():
             events = slots.ask(line, session.id, limit=limit)
@@ -21,10 +26,7 @@ def decide(line: Slots, effect: Joint, session: Session, *, limit: int) -> tuple
                 return events, e.SandboxReserved(reservation=held)
             return events, e.SlotAsked(place=after.place(session.id))
         case LeaveLine():
-            held = line.held.get(session.id)
-            if held:
-                return [], e.SandboxReserved(reservation=held)
-            return slots.leave(line, session.id), e.SlotLeft()
+            return ([], None) if session.id in line.held else (slots.leave(line, session.id), e.SlotLeft())
         case DeleteSandbox():
             events = slots.release(line, effect.reservation, limit=limit)
             return events, e.SandboxGone(reservation=effect.reservation)

@@ -319,7 +319,10 @@ class Agent(Protocol):
         ...
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
-        """Give the CLI one line, once per CLI life."""
+        """Give one line to the CLI that `session` knows, number `session.cli` of journal `session.journal_epoch`, once.
+
+        Raises TryAgain when another one runs, or none: it may have been started after a turn of the first was cut (P2).
+        """
         ...
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:

@@ -13,6 +13,9 @@ from schema.sealed import Sealed
 CRASH_LIMIT = 3
 """A CLI that ended this often in a row without finishing a turn is not started again until somebody asks for something."""
 
+LOSS_LIMIT = 3
+"""After this many sandboxes in a row that were lost before a turn began, none is asked for until somebody asks for something."""
+
 
 class Phase(StrEnum):
     """How a session stands, for people. Derived from its state; `engine/README.md` draws the ways between."""
@@ -35,6 +38,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     by: str
     text: Sealed
+    size: int
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,9 +112,11 @@ class Session(msgspec.Struct, kw_only=True):
     ready: bool = False
     isolated: bool = True
     lost: str = ""
+    losses: int = 0
 
     journal_epoch: int = 0
     journal_offset: int = 0
+    cli: int = 0
     cli_lives: int = 0
     cli_running: bool = False
     crashes: int = 0
@@ -143,7 +149,7 @@ class Session(msgspec.Struct, kw_only=True):
             return Phase.CLOSED
         if self.closing:
             return Phase.CLOSING
-        if not self.id:
+        if not self.starter:
             return Phase.NEW
         if not self.thread:
             return Phase.REQUESTED
@@ -162,7 +168,7 @@ class Session(msgspec.Struct, kw_only=True):
         """Whether it should stand in the line for a sandbox: always at first, later when there is something to do in it."""
         if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed:
             return False
-        return not self.lost or bool(self.queue or self.sent)
+        return not self.lost or (self.losses < LOSS_LIMIT and bool(self.queue or self.sent))
 
     def card(self, part: str) -> Card | None:
         """The card of that name, None when it is not there (any more)."""

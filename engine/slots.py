@@ -16,12 +16,11 @@ STREAM = "slots"
 
 
 class Slots(msgspec.Struct, kw_only=True):
-    """Reservation by session for those who hold a slot, those who wait in order, and how many slots each ever had."""
+    """Reservation by session for those who hold a slot, and those who wait, in order."""
 
     version: int = 0
     held: dict[str, str] = {}
     line: tuple[str, ...] = ()
-    granted: dict[str, int] = {}
 
     def place(self, session: str) -> int:
         """The place of `session` in the line, 1 being next; 0 when it does not wait."""
@@ -45,7 +44,6 @@ def evolve(slots: Slots, event: e.Event) -> Slots:
         case e.Granted():
             slots.line = tuple(one for one in slots.line if one != event.session)
             slots.held = {**slots.held, event.session: event.reservation}
-            slots.granted = {**slots.granted, event.session: slots.granted.get(event.session, 0) + 1}
         case e.Left():
             slots.line = tuple(one for one in slots.line if one != event.session)
         case e.Released():
@@ -75,11 +73,12 @@ def release(slots: Slots, reservation: str, *, limit: int) -> list[e.SlotsEvent]
 
 
 def _serve(slots: Slots, events: list[e.SlotsEvent], limit: int) -> list[e.SlotsEvent]:
+    """`events`, and a slot for whoever is next. Its version in the stream makes a reservation's name unique."""
     for event in events:
         slots = evolve(slots, event)
     while slots.line and len(slots.held) < limit:
         session = slots.line[0]
-        granted = e.Granted(session=session, reservation=f"{session}-{slots.granted.get(session, 0) + 1}")
+        granted = e.Granted(session=session, reservation=f"{session}-{slots.version + 1}")
         events.append(granted)
         slots = evolve(slots, granted)
     return events

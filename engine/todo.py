@@ -119,10 +119,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     since: int = 0
 
 
+def effects(session: Session) -> list[Effect]:
+    """Everything the session wants done, those included that were given up."""
+    return [*_thread(session), *_sandbox(session), *_lines(session), *_people(session)]
+
+
 def todo(session: Session) -> tuple[Wanted, ...]:
     """Everything the session wants done, now or later."""
     wanted: list[Wanted] = []
-    for effect in (*_thread(session), *_sandbox(session), *_lines(session), *_people(session)):
+    for effect in effects(session):
         failure = session.failures.get(effect.key)
         if failure is None:
             wanted.append(Wanted(effect=effect))
@@ -165,20 +170,25 @@ def _sandbox(session: Session) -> list[Effect]:
 
 
 def _lines(session: Session) -> list[Effect]:
-    """Lines for the CLI, in the order in which it should get them."""
+    """Lines for the CLI that it has not been given, in the order in which it should get them."""
     if not (session.ready and session.cli_running) or session.lost or session.closing:
         return []
+    return [
+        Deliver(reservation=session.reservation, life=session.cli_lives, item=item)
+        for item in items(session)
+        if item not in session.delivered
+    ]
+
+
+def items(session: Session) -> list[str]:
+    """What the CLI should have been given by now, whether it was or not."""
     items: list[str] = []
     if session.turn and session.turn.stop_by:
         items.append(f"stop:{session.turn.turn}")
     items += [f"answer:{ask.request}" for ask in session.asks if ask.choice]
     if session.sent:
         items.append(f"prompt:{session.sent.prompt}")
-    return [
-        Deliver(reservation=session.reservation, life=session.cli_lives, item=item)
-        for item in items
-        if item not in session.delivered
-    ]
+    return items
 
 
 def _people(session: Session) -> list[Effect]:

@@ -150,9 +150,10 @@ class PromptSent(_Event, frozen=True, kw_only=True, tag="session.prompt_sent"):
 
 
 class Delivered(_Event, frozen=True, kw_only=True, tag="session.delivered"):
-    """The supervisor has taken a line for the CLI: `item` is `prompt:<id>`, `answer:<request>` or `stop:<turn>`."""
+    """The supervisor has taken a line for the CLI of this `life`: `item` is `prompt:<id>`, `answer:<request>` or `stop:<turn>`."""
 
     item: str
+    life: int
 
 
 class JournalRead(_Event, frozen=True, kw_only=True, tag="session.journal_read"):
