@@ -13,10 +13,10 @@ REASON = re.compile(r"\bone file\b.*\bbecause\b", re.DOTALL | re.IGNORECASE)
 
 # What belongs to one machine, one network or one registry.
 FOREIGN = re.compile(
-    r"(?<![\w.])/(?:work/|root/\.|home/(?!agent\b)\w+/|Users/)"
+    r"(?<![\w.])/(?:work/|root/\.|home/(?!agent\b)\w+/|(?-i:Users)/)"
     r"|pythonhosted|pypi\.org|registry\.npmjs|npmjs\.(?:com|org)|crates\.io|proxy\.golang|repo1?\.maven"
     r"|(?:deb|security)\.debian\.org|archive\.ubuntu"
-    r"|//[^/\s\"'<>`]+:[^/\s\"'<>`]+@(?!host)"
+    r"|//[^/\s\"'<>`{]+:[^/\s\"'<>`{]+@(?!host)"
     r"|(?<!emit-)index-url\b|extra-index|trusted-host",
     re.IGNORECASE,
 )
