@@ -209,12 +209,12 @@ class Sandbox:
         self._finish(reason="aborted_streaming")
 
     def _is(self, turn: int, prompts: list[str]) -> bool:
-        """Whether it is the turn that was meant, or its prompt was on its way when a turn that began by itself was."""
+        """Whether it is the turn that was meant, or the prompt was on its way, or given up, when that was."""
         sent = self._world.sessions[self.session].sent
         if sent and sent.prompt in prompts:
             return True
         events = [recorded.event for recorded in self._world.log[f"session:{self.session}"]]
-        return any(isinstance(one, e.TurnStarted) and one.turn == turn and one.prompt in prompts for one in events)
+        return any(isinstance(one, e.TurnStarted) and one.turn <= turn and one.prompt in prompts for one in events)
 
     def _start_task(self) -> None:
         if self._turn:

@@ -29,6 +29,7 @@ from engine.session import CRASH_LIMIT, LOSS_LIMIT, Phase
 from engine.todo import Attach
 from schema import events as e
 from schema.sealed import Sealed
+from tests.property.profile import PROFILE
 from tests.property.world import World
 
 STARTER, STRANGER = "1", "2"
@@ -234,5 +235,5 @@ class Deciders(RuleBasedStateMachine):
         assert self.world.agenda(session) is None
 
 
-Deciders.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+Deciders.TestCase.settings = settings(PROFILE, stateful_step_count=20)
 TestDeciders = Deciders.TestCase
