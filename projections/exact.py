@@ -11,17 +11,18 @@ from collections.abc import Callable
 
 import msgspec
 
-from schema.events import Event, ThreadOpened
+from schema.events import Event, Received, ThreadOpened
 
 Change = tuple[str, str | None]
 """A key and its new value; None takes the key away."""
 
 
 class ExactView(msgspec.Struct, frozen=True, kw_only=True):
-    """`change` is pure and says what one event of `stream` does to the view, if anything."""
+    """`change` is pure and says what one event of a stream does to the view. Only events of `kinds` do anything."""
 
     name: str
     version: int
+    kinds: tuple[type[Event], ...]
     change: Callable[[str, Event], Change | None]
 
     @property
@@ -31,19 +32,35 @@ class ExactView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _thread(stream: str, event: Event) -> Change | None:
-    if isinstance(event, ThreadOpened):
-        return event.thread, stream.removeprefix("session:")
+    assert isinstance(event, ThreadOpened)
+    return event.thread, stream.removeprefix("session:")
+
+
+THREADS = ExactView(name="threads", version=1, kinds=(ThreadOpened,), change=_thread)
+"""From the id of a thread to the id of its session."""
+
+
+def _message(stream: str, event: Event) -> Change | None:
+    del stream
+    if isinstance(event, Received) and event.what == "message":
+        return event.channel, event.discord_id
     return None
 
 
-THREADS = ExactView(name="threads", version=1, change=_thread)
-"""From the id of a thread to the id of its session."""
+MESSAGES = ExactView(name="messages", version=1, change=_message)
+"""From the id of a thread to the id of its last recorded message. The ingress records them in order, without a gap."""
 
-EXACT_VIEWS = (THREADS,)
+EXACT_VIEWS = (THREADS, MESSAGES)
 IDS = {view.name: view.id for view in EXACT_VIEWS}
 """The name in the database of each exact view."""
+
+_BY_KIND: dict[type[Event], list[ExactView]] = {}
+for _view in EXACT_VIEWS:
+    for _kind in _view.kinds:
+        _BY_KIND.setdefault(_kind, []).append(_view)
 
 
 def changes(stream: str, event: Event) -> list[tuple[str, Change]]:
     """What `event` does to the exact views: (view id, change)."""
-    return [(view.id, change) for view in EXACT_VIEWS if (change := view.change(stream, event)) is not None]
+    views = _BY_KIND.get(type(event), ())
+    return [(view.id, change) for view in views if (change := view.change(stream, event)) is not None]

@@ -23,10 +23,15 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_d
 
 
 class Received(_Event, frozen=True, kw_only=True, tag="inbox.received"):
-    """Discord sent something that wants an outcome. `what` is its gateway event name; `raw` the payload, its token cut out."""
+    """Discord sent something that wants an outcome in `session`. `raw` is the payload, its token cut out.
+
+    `what` is command, component, message, edit, delete, thread or thread_deleted. `discord_id` is the id of what was sent:
+    an interaction, a message, a thread.
+    """
 
     what: str
     discord_id: str
+    session: str
     by: str
     locale: str
     guild: str

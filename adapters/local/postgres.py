@@ -77,6 +77,16 @@ class EmbeddedPostgres:
         self._server: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
+    @property
+    def host(self) -> str:
+        """The folder of its socket, which is what PostgreSQL's clients take for a host."""
+        return str(self._socket)
+
+    @property
+    def port(self) -> int:
+        """The number in its socket's name."""
+        return _PORT
+
     def dsn(self, database: str = "postgres") -> str:
         """Where to connect, as the superuser (there is no password: the socket's folder is private)."""
         return f"postgresql://postgres@/{database}?host={self._socket}&port={_PORT}"

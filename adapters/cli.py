@@ -1,0 +1,138 @@
+"""The command line: `discord-claude run | gateway | playground`. Reads settings and arguments; does nothing itself.
+
+Exit codes: 0 done, 1 failed, 2 settings or arguments are wrong, 130 interrupted.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import cyclopts
+import uvloop
+
+from adapters import settings, telemetry, wiring
+from adapters.playground import Options, PlaygroundError, run_playground
+from engine.ports import EngineError
+
+app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
+
+
+@app.command
+def run() -> int:
+    """Run the bot. Its settings are environment variables; all that are missing or wrong are named at once."""
+    read = settings.load(os.environ)
+    telemetry.configure(read.logging, [read.discord_token, read.database.password])
+    return _until_told(lambda: wiring.run_bot(read))
+
+
+@app.command
+def gateway() -> int:
+    """Run the gateway, the only process that holds CLAUDE_API_KEY."""
+    read = settings.load_gateway(os.environ)
+    telemetry.configure(read.logging, [read.claude_api_key, read.database.password])
+    return _until_told(lambda: wiring.run_gateway(read))
+
+
+@app.command
+def playground(
+    *,
+    folder: Path = Path(".playground"),
+    host: str = "127.0.0.1",
+    port: int = 0,
+    script: bool = False,
+    lang: str = "en",
+    real: bool = False,
+    trust_sandbox: bool = False,
+) -> int:
+    """Everything on this machine, at a local page; nothing to sign up for.
+
+    Parameters
+    ----------
+    folder
+        Where everything is kept.
+    host
+        Where the page listens; anything but this machine lets others in.
+    port
+        Of the page; 0 is the one it had before, or any free one.
+    script
+        Play one conversation by itself; exit status 0 when every step happened.
+    lang
+        The language of --script: en or ja.
+    real
+        Use the real model, with the key in CLAUDE_API_KEY.
+    trust_sandbox
+        Allow --real without bubblewrap.
+
+    """
+    options = Options(
+        folder=folder,
+        host=host,
+        port=port,
+        real=real,
+        trust_sandbox=trust_sandbox,
+        claude=Path(os.environ["CLAUDE_BIN"]) if os.environ.get("CLAUDE_BIN") else None,
+    )
+    return _until_told(lambda: run_playground(options, lang if script else None))
+
+
+def _until_told(program: Callable[[], Awaitable[Any]]) -> int:
+    """Run until it is done, or until SIGINT or SIGTERM."""
+    status = 0
+
+    async def main() -> None:
+        nonlocal status
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+            status = int(await program() or 0)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main, backend_options={"loop_factory": uvloop.new_event_loop})
+    return status
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        status = app()
+    except settings.SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        status = 2
+    except BaseExceptionGroup as group:
+        status = _tell(group)
+    except (PlaygroundError, EngineError) as error:
+        sys.stderr.write(f"{error}\n")
+        status = 1
+    sys.exit(status or 0)
+
+
+def _tell(group: BaseExceptionGroup[BaseException]) -> int:
+    """What people can do something about is a sentence; anything else is a defect, and a traceback."""
+    known, rest = group.split((PlaygroundError, EngineError))
+    if rest is not None:
+        raise rest
+    assert known
+    for error in _leaves(known):
+        sys.stderr.write(f"{error}\n")
+    return 1
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+if __name__ == "__main__":
+    main()

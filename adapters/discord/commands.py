@@ -1,0 +1,72 @@
+"""The slash commands: `/claude start|stop|status|close`. Names are the same in every language, descriptions are not."""
+
+from typing import Any
+
+import hikari
+from hikari.api import RESTClient, SlashCommandBuilder
+
+from adapters.discord.errors import discord_call
+from adapters.discord.texts import texts
+
+PROMPT_LIMIT = 6000  # Discord's for a string option
+
+
+def build(client: RESTClient) -> SlashCommandBuilder:
+    """The one command, with its sub-commands."""
+    option, kind = hikari.CommandOption, hikari.OptionType
+    prompt = option(
+        type=kind.STRING,
+        name="prompt",
+        description=_english("cmd-start-prompt"),
+        description_localizations=_japanese("cmd-start-prompt"),
+        is_required=False,
+        max_length=PROMPT_LIMIT,
+    )
+    command = client.slash_command_builder("claude", _english("cmd-claude"))
+    command.set_description_localizations(_japanese("cmd-claude"))
+    command.set_integration_types([hikari.ApplicationIntegrationType.GUILD_INSTALL])
+    command.set_context_types([hikari.ApplicationContextType.GUILD])
+    for name, options in (("start", [prompt]), ("stop", []), ("status", []), ("close", [])):
+        command.add_option(
+            option(
+                type=kind.SUB_COMMAND,
+                name=name,
+                description=_english(f"cmd-{name}"),
+                description_localizations=_japanese(f"cmd-{name}"),
+                options=options,
+            ),
+        )
+    return command
+
+
+async def publish(client: RESTClient, application: int, guild: str) -> None:
+    """Make the server's commands ours; left alone when they are (Discord allows 200 changes a day)."""
+    command = build(client)
+    async with discord_call("reading the commands"):
+        present = await client.fetch_application_commands(application, int(guild))
+    if [_shape(one) for one in present if isinstance(one, hikari.SlashCommand)] == [_shape(command)]:
+        return
+    async with discord_call("publishing the commands"):
+        await client.set_application_commands(application, [command], int(guild))
+
+
+def _shape(command: hikari.SlashCommand | SlashCommandBuilder) -> Any:
+    """What of a command people can see."""
+    return command.name, command.description, [_option(one) for one in command.options or []]
+
+
+def _option(option: hikari.CommandOption) -> Any:
+    return (
+        option.name,
+        option.description,
+        dict(option.description_localizations),
+        [_option(one) for one in option.options or []],
+    )
+
+
+def _english(name: str) -> str:
+    return texts("en-US")(name)
+
+
+def _japanese(name: str) -> dict[str, str]:
+    return {"ja": texts("ja")(name)}

@@ -1,0 +1,142 @@
+"""From what Discord sent to commands: pure decoding, and the `Translator` that opens the payload first.
+
+Whatever cannot be understood becomes a `Reject`: in the log as received, refused, never a crash.
+"""
+
+from typing import Any
+
+import msgspec
+
+from adapters.discord import custom_ids
+from adapters.discord.texts import texts
+from engine import commands as c
+from engine.ports import Keyring
+from schema.envelope import Recorded
+from schema.events import Granted, Received
+from schema.sealed import Seal
+
+
+class _Option(msgspec.Struct):
+    name: str = ""
+    type: int = 0
+    value: Any = None
+    options: "list[_Option]" = []
+
+
+class _Data(msgspec.Struct):
+    name: str = ""
+    options: list[_Option] = []
+    custom_id: str = ""
+
+
+class _Thread(msgspec.Struct):
+    archived: bool = False
+    locked: bool = False
+
+
+class Payload(msgspec.Struct):
+    """What we read of any payload; `fetched` is the text of a long paste, added by the ingress."""
+
+    id: str = ""
+    content: str = ""
+    fetched: str | None = None
+    data: _Data | None = None
+    thread_metadata: _Thread | None = None
+
+
+def command(received: Received, payload: Payload, seal: Seal) -> c.Command:
+    """The command in one inbox event. Pure."""
+    match received.what:
+        case "command":
+            return _slash(received, payload, seal)
+        case "component":
+            return _component(received, payload, seal)
+        case "message":
+            return c.Submit(prompt=received.discord_id, text=_text(_said(payload), seal))
+        case "edit":
+            return c.Edit(prompt=payload.id, text=_text(_said(payload), seal))
+        case "delete":
+            return c.Remove(prompt=payload.id)
+        case "thread":
+            return c.ChangeThread(what=_thread_state(payload))
+        case "thread_deleted":
+            return c.ChangeThread(what="deleted")
+        case _:
+            return c.Reject(reason=c.Reason.MALFORMED, detail=received.what[:40])
+
+
+def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
+    sub = payload.data.options[0] if payload.data and payload.data.options else _Option()
+    match sub.name:
+        case "start":
+            given = next((one.value for one in sub.options if one.name == "prompt"), None)
+            text = _text(str(given), seal) if given is not None else None
+            prompt = received.discord_id if text else ""
+            return c.Start(guild=received.guild, channel=received.channel, prompt=prompt, text=text)
+        case "stop":
+            return c.Stop()
+        case "status":
+            return c.ShowStatus()
+        case "close":
+            return c.Close()
+        case name:
+            return c.Reject(reason=c.Reason.MALFORMED, detail=name[:40])
+
+
+def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:
+    pressed = custom_ids.read(payload.data.custom_id) if payload.data else None
+    malformed = c.Reject(reason=c.Reason.MALFORMED)
+    if pressed is None:
+        return malformed
+    match pressed.kind:
+        case "close":
+            return c.Close()
+        case "remove":
+            return c.Remove(prompt=pressed.about)
+        case "allow" | "always" | "deny":
+            return c.Answer(request=pressed.about, choice=pressed.kind)
+        case _ if not pressed.about.isdecimal():
+            return malformed
+        case "stop":
+            return c.Stop(turn=int(pressed.about))
+        case choice:
+            words = _text(texts(received.locale)("continue-prompt"), seal)
+            return c.Resolve(turn=int(pressed.about), choice=choice, prompt=received.discord_id, text=words)
+
+
+def _thread_state(payload: Payload) -> str:
+    state = payload.thread_metadata or _Thread()
+    return "locked" if state.locked else "archived" if state.archived else "unarchived"
+
+
+def _said(payload: Payload) -> str:
+    return payload.fetched if payload.fetched is not None else payload.content
+
+
+def _text(said: str, seal: Seal) -> c.Text:
+    """Sealed, and without what no program takes: NUL and halves of surrogate pairs. Only white space counts as nothing."""
+    clean = said.replace("\0", "").encode("utf-8", "replace").decode()
+    return c.Text(sealed=seal(clean), size=len(clean) if clean.strip() else 0)
+
+
+class DiscordTranslator:
+    """`engine.ports.Translator`. Texts of a session are sealed under its own keys."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    async def translate(self, received: Recorded) -> tuple[c.Command, c.Context]:
+        """The command, and who gave it when."""
+        event = received.event
+        if isinstance(event, Granted):
+            return c.Grant(reservation=event.reservation), c.Context(at=received.at, cause=received.position)
+        if not isinstance(event, Received):
+            return c.Reject(reason=c.Reason.MALFORMED), c.Context(at=received.at, cause=received.position)
+        context = c.Context(at=received.at, by=event.by, locale=event.locale, cause=received.position)
+        raw = await self._keyring.open(event.raw)
+        try:
+            payload = msgspec.json.decode(raw or "{}", type=Payload)
+        except msgspec.MsgspecError:
+            return c.Reject(reason=c.Reason.MALFORMED), context
+        key = await self._keyring.prepare(f"session:{event.session}", event.by)
+        return command(event, payload, lambda text: self._keyring.seal(key, text)), context

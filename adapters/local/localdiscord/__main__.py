@@ -1,0 +1,75 @@
+"""`python -m adapters.local.localdiscord --state DIR --port N [--host H] [--about FILE]`: says where it is, then serves."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from adapters.local.localdiscord.people_api import PeopleApi
+from adapters.local.localdiscord.rest import PREFIX, Rest
+from adapters.local.localdiscord.server import Server
+from adapters.local.localdiscord.shapes import Json
+from adapters.local.localdiscord.store import Store
+
+_LARGEST_REQUEST = 64 << 20
+
+
+async def serve(state: Path, host: str, port: int, about: list[str]) -> None:
+    """Serve until told to end."""
+    store = Store(state)
+    server = Server(store)
+    rest = Rest(server, state / "requests.jsonl")
+    app = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[rest.middleware])
+    app.add_routes([web.get("/gateway", server.gateway.serve), web.get("/gateway/", server.gateway.serve)])
+    app.add_routes([*rest.routes(), *PeopleApi(server, rest, about).routes()])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    info = _announce(server, host, int(runner.addresses[0][1]))
+    path = state / "discord.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(info))
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    sys.stdout.write(json.dumps(info) + "\n")
+    sys.stdout.flush()
+    await ended.wait()
+    await runner.cleanup()
+    store.close()
+
+
+def _announce(server: Server, host: str, port: int) -> Json:
+    world, base = server.store.world, f"http://{host}:{port}"
+    server.gateway.address = f"ws://{host}:{port}/gateway"
+    server.files_url = f"{base}/attachments"
+    return {
+        "port": port,
+        "rest_url": base + PREFIX,
+        "token": world["token"],
+        "application_id": world["application"],
+        "guild_id": world["guild"],
+        "channel_id": world["general"],
+        "page": f"{base}/?token={world['page_token']}",
+    }
+
+
+def main() -> None:
+    """Read the arguments and serve."""
+    parser = argparse.ArgumentParser(prog="adapters.local.localdiscord", description="A Discord for one machine")
+    parser.add_argument("--state", type=Path, required=True, help="folder of everything it remembers")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--about", type=Path, help="JSON list of lines: what is real here")
+    given = parser.parse_args()
+    about: list[str] = json.loads(given.about.read_text(encoding="utf-8")) if given.about else []
+    asyncio.run(serve(given.state, given.host, given.port, about))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""The playground: the whole product on this machine, with nothing to sign up for.
+
+Everything is real but Discord's servers and, without a key, the model: a real PostgreSQL, the unmodified bot, the real
+Claude Code CLI in a sandbox of its own behind the real gateway. Every part is a process of its own and keeps its state in
+one folder, so any of them can be killed at any moment; this one starts them, watches them, and starts them again.
+"""
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import asyncpg
+import msgspec
+from anyio.abc import TaskGroup
+
+from adapters.claude import supervisor
+from adapters.local.localdiscord.people import open_people
+from adapters.local.postgres import EmbeddedPostgres, EmbeddedPostgresError
+from adapters.local.sandbox import LocalSandbox, find_bubblewrap
+from adapters.local.script import LANGUAGES, Script, StepError
+from adapters.local.services import Service, ServiceError
+
+DATABASE = "discord_claude"
+_RESTART_SECONDS = 0.2
+
+
+class PlaygroundError(Exception):
+    """Raised when the playground cannot start. The message says what is wrong and what to do."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run it. `real`: the real model, with the key from CLAUDE_API_KEY. `port`: 0 is any free one."""
+
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    real: bool = False
+    trust_sandbox: bool = False
+    claude: Path | None = None
+    watch: bool = True
+    max_sandboxes: int = 3
+
+
+class Playground:
+    """The running parts. `discord` is what the local Discord announced: its addresses, token and ids."""
+
+    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+        self.folder = options.folder.absolute()
+        self.discord: dict[str, Any] = {}
+        self.postgres = EmbeddedPostgres(self.folder / "postgres")
+        self.services: dict[str, Service] = {}
+        self.deaths = 0
+        self._options = options
+        self._say = say
+        self._announced: dict[str, dict[str, Any]] = {}
+        self._closing = False
+
+    # --- start -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bring everything up, in the order in which the parts need each other."""
+        self._make_secrets()
+        await self.start_postgres()
+        self.sandboxes.mkdir(mode=0o700, exist_ok=True)
+        model = await self._start("model", ["-m", "adapters.local.model", *self._model_arguments()], {})
+        gateway = await self._start("gateway", ["-m", "adapters.cli", "gateway"], self._gateway_environment(model))
+        self.discord = await self._start(
+            "discord", ["-m", "adapters.local.localdiscord", *self._discord_arguments()], {}
+        )
+        await self._start("bot", ["-m", "adapters.cli", "run"], self._bot_environment(gateway))
+
+    async def start_postgres(self) -> None:
+        """Start the database, and make ours in it."""
+        await self.postgres.start()
+        connection = await asyncpg.connect(self.postgres.dsn(), timeout=10)
+        try:
+            if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
+                await connection.execute(f"create database {DATABASE}")
+        finally:
+            await connection.close()
+
+    async def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
+        self._say(f"{name} …")
+        service = self.services.get(name)
+        if service is None:
+            service = self.services[name] = Service(name, self.folder / name, arguments, environment)
+        self._announced[name] = await service.start()
+        return self._announced[name]
+
+    def _make_secrets(self) -> None:
+        for name in ("log.key", "gateway.secret", "model.key"):
+            path = self.folder / "secrets" / name
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not path.exists():
+                new = path.with_suffix(".new")
+                new.touch(mode=0o600)
+                new.write_bytes(base64.b64encode(secrets.token_bytes(32)) + b"\n")
+                new.rename(path)
+
+    def _secret(self, name: str) -> Path:
+        return self.folder / "secrets" / name
+
+    def _port(self, name: str) -> int:
+        """The port a part had before: addresses that people and sandboxes hold stay true over a restart."""
+        ports = self._ports()
+        if name not in ports:
+            ports[name] = _free_port()
+            (self.folder / "ports.json").write_text(json.dumps(ports))
+        return ports[name]
+
+    def _ports(self) -> dict[str, int]:
+        file = self.folder / "ports.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    def _model_arguments(self) -> list[str]:
+        return [
+            "--state",
+            str(self.folder / "model"),
+            "--port",
+            str(self._port("model")),
+            "--key-file",
+            str(self._secret("model.key")),
+        ]
+
+    def _discord_arguments(self) -> list[str]:
+        about = self.folder / "about.json"
+        about.write_text(json.dumps(self.about(), ensure_ascii=False))
+        port = self._options.port or self._port("discord")
+        return [
+            "--state",
+            str(self.folder / "discord"),
+            "--port",
+            str(port),
+            "--host",
+            self._options.host,
+            "--about",
+            str(about),
+        ]
+
+    def about(self) -> list[str]:
+        """What is real here, in both languages."""
+        model_en = "The model is real." if self._options.real else "The model is scripted: it answers without thinking."
+        model_ja = "モデルは本物です。" if self._options.real else "モデルは台本どおりに答えます（考えてはいません）。"
+        walls_en = (
+            "Sandboxes are walled off by bubblewrap."
+            if _bubblewrap()
+            else "No bubblewrap here: a sandbox is only a folder and can read your files."
+        )
+        walls_ja = (
+            "サンドボックスは bubblewrap で隔離されています。"
+            if _bubblewrap()
+            else "bubblewrap がないため、サンドボックスは単なるフォルダです（ファイルを読めます）。"
+        )
+        return [
+            f"Real: the bot, PostgreSQL, the gateway, Claude Code. Not real: Discord's servers. {model_en} {walls_en}",
+            f"本物: ボット、PostgreSQL、ゲートウェイ、Claude Code。本物でないもの: Discord のサーバー。{model_ja}{walls_ja}",
+        ]
+
+    def _gateway_environment(self, model: dict[str, Any]) -> dict[str, str]:
+        if self._options.real:
+            upstream, key = "https://api.anthropic.com", os.environ["CLAUDE_API_KEY"]
+        else:
+            upstream, key = f"http://127.0.0.1:{model['port']}", self._secret("model.key").read_text().strip()
+        return self._database() | {
+            "CLAUDE_API_KEY": key,
+            "GATEWAY_UPSTREAM": upstream,
+            "GATEWAY_PORT": str(self._port("gateway")),
+            "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
+        }
+
+    def _database(self) -> dict[str, str]:
+        return {
+            "DB_HOST": self.postgres.host,
+            "DB_PORT": str(self.postgres.port),
+            "DB_USER": "postgres",
+            "DB_PASSWORD": "",
+            "DB_NAME": DATABASE,
+            "LOG_KEY_FILE": str(self._secret("log.key")),
+        }
+
+    def _bot_environment(self, gateway: dict[str, Any]) -> dict[str, str]:
+        environment = self._database() | {
+            "DISCORD_TOKEN": self.discord["token"],
+            "DISCORD_API_URL": self.discord["rest_url"],
+            "DISCORD_GUILD_ID": self.discord["guild_id"],
+            "GATEWAY_URL": f"http://127.0.0.1:{gateway['port']}",
+            "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
+            "SANDBOX_DIR": str(self.sandboxes),
+            "MAX_SANDBOXES": str(self._options.max_sandboxes),
+        }
+        return environment | ({"CLAUDE_BIN": str(self._options.claude)} if self._options.claude else {})
+
+    @property
+    def sandboxes(self) -> Path:
+        """The folder of the sandboxes."""
+        return self.folder / "sandboxes"
+
+    # --- watch and end -----------------------------------------------------------------------------------------------
+
+    def watch(self, tasks: TaskGroup) -> None:
+        """Start every part again that ends by itself, or is killed."""
+        for name in list(self.services):
+            tasks.start_soon(self._watch_service, name)
+        tasks.start_soon(self._watch_postgres)
+
+    async def _watch_service(self, name: str) -> None:
+        while True:
+            status = await self.services[name].wait()
+            if self._closing:
+                return
+            self.deaths += 1
+            self._say(f"{name} ended ({status}); starting it again")
+            await self._again(lambda: self._start(name, [], {}))
+
+    async def _watch_postgres(self) -> None:
+        while True:
+            await anyio.sleep(_RESTART_SECONDS)
+            if not self._closing and self.postgres.pid is None:
+                self.deaths += 1
+                self._say("postgres ended; starting it again")
+                await self._again(self.postgres.start)
+
+    async def _again(self, start: Callable[[], Any]) -> None:
+        while not self._closing:
+            try:
+                await start()
+            except (ServiceError, EmbeddedPostgresError) as error:
+                self._say(str(error))
+                await anyio.sleep(1)
+            else:
+                return
+
+    async def end(self) -> None:
+        """End every part: bot first, database last. What they kept stays in the folder."""
+        self._closing = True
+        for name in ("bot", "discord"):
+            if name in self.services:
+                await self.services[name].end()
+        await LocalSandbox(self.sandboxes, Path(supervisor.__file__)).end_all()
+        for name in ("gateway", "model"):
+            if name in self.services:
+                await self.services[name].end()
+        await self.postgres.stop()
+
+
+@asynccontextmanager
+async def open_playground(options: Options, say: Callable[[str], None]) -> AsyncGenerator[Playground]:
+    """The playground while the context is open. Raises PlaygroundError when it cannot start."""
+    _check(options)
+    options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(options.folder):
+        playground = Playground(options, say)
+        try:
+            await playground.start()
+            async with anyio.create_task_group() as tasks:
+                if options.watch:
+                    playground.watch(tasks)
+                yield playground
+                tasks.cancel_scope.cancel()
+        except (ServiceError, EmbeddedPostgresError) as error:
+            raise PlaygroundError(str(error)) from error
+        finally:
+            with anyio.CancelScope(shield=True):
+                await playground.end()
+
+
+def _check(options: Options) -> None:
+    if not options.real:
+        return
+    if not os.environ.get("CLAUDE_API_KEY"):
+        raise PlaygroundError("--real needs the key of the real model in CLAUDE_API_KEY")
+    if not (_bubblewrap() or options.trust_sandbox):
+        raise PlaygroundError(
+            "--real without bubblewrap would let a real agent read and change your files: "
+            "install bubblewrap (bwrap), or say --trust-sandbox if this machine is one you can lose"
+        )
+
+
+def _bubblewrap() -> bool:
+    return find_bubblewrap() is not None
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One playground a folder. Raises PlaygroundError naming the other."""
+    with (folder / "playground.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise PlaygroundError(
+                f"a playground runs in {folder} already (process {lock.read().strip() or 'unknown'}): "
+                "end it, or use another --folder"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+async def run_playground(options: Options, language: str | None) -> int:
+    """Until it is ended; or, with a language, until the scripted conversation is over. Returns the exit status."""
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{time.monotonic() - began:6.1f} s  {line}\n")
+        sys.stdout.flush()
+
+    if language is not None and language not in LANGUAGES:
+        raise PlaygroundError(f"--lang {language}: there is {' and '.join(LANGUAGES)}")
+    if options.host not in {"127.0.0.1", "localhost"}:
+        say(f"warning: {options.host} lets others on your network in, and they can run commands here")
+    async with open_playground(options, say) as playground:
+        for line in playground.about():
+            say(line)
+        say(f"open {playground.discord['page']}")
+        say(f"bot: process {playground.services['bot'].pid} (kill it if you like: it comes back)")
+        if language is None:
+            await anyio.sleep_forever()
+        return await _play(playground, language or "en", say)
+
+
+async def _play(playground: Playground, language: str, say: Callable[[str], None]) -> int:
+    lines = LANGUAGES[language]
+    async with open_people(playground.discord) as people:
+        script = Script(people[lines.person], playground.discord["channel_id"], lines, say)
+        try:
+            await script.run()
+        except StepError as error:
+            say(f"did not happen: {error}")
+            return 1
+    return 0

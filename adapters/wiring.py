@@ -1,0 +1,215 @@
+"""The one composition root: it alone knows every concrete class and joins them to a running program.
+
+Each `run_…` is a program: it announces itself with one JSON line on stdout when it is ready, and runs until it is cancelled.
+"""
+
+import base64
+import json
+import sys
+import sysconfig
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import structlog
+from aiohttp import web
+
+from adapters.claude import supervisor
+from adapters.claude.agent import ClaudeAgent
+from adapters.claude.gateway import tokens
+from adapters.claude.gateway.app import Config, Gateway
+from adapters.claude.invocation import CliSettings
+from adapters.discord.bot import Options, open_discord
+from adapters.local.sandbox import LocalSandbox, find_bubblewrap
+from adapters.postgres.event_log import PostgresEventLog, open_log
+from adapters.postgres.keyring import open_keyring
+from adapters.postgres.tokens import Tokens
+from adapters.sealing import MasterKey
+from adapters.settings import GatewaySettings, Settings
+from engine import slots
+from engine.commands import Policy
+from engine.effects import Performer
+from engine.ports import GiveUp, TryAgain
+from engine.supervisor import Supervisor, World
+from schema.envelope import Append, Draft, Write
+from schema.events import UsageCounted
+
+_CONTACT_SECONDS = 600.0
+_START_SECONDS = 60.0
+
+log_line = structlog.get_logger(__name__)
+
+
+def now() -> int:
+    """The time, in µs since the Unix epoch."""
+    return time.time_ns() // 1000
+
+
+# --- the bot ---------------------------------------------------------------------------------------------------------
+
+
+async def run_bot(settings: Settings) -> None:
+    """The bot, until it is cancelled. Raises GiveUp when it cannot work with these settings."""
+    async with open_bot(settings):
+        _announce({"ready": True})
+        await anyio.sleep_forever()
+
+
+@asynccontextmanager
+async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
+    """The bot's parts, joined: the log, then the engine, and Discord last, so that nothing arrives before it can be kept."""
+    master = MasterKey.load(settings.log_key_file)
+    async with _open_log(settings.database.dsn()) as log:
+        keyring = await open_keyring(log.pool, master)
+        kept = _KeptTokens(Tokens(log.pool, master))
+        options = Options(
+            token=settings.discord_token,
+            guilds=frozenset(settings.discord_guild_ids),
+            incarnation=uuid.uuid4().hex,
+            now=now,
+            api_url=settings.discord_api_url,
+        )
+        async with open_discord(options, log, keyring, kept) as discord:
+            sandbox = _sandbox(settings)
+            secret = _secret(settings.gateway_secret_file)
+            agent = ClaudeAgent(
+                sandbox,
+                keyring,
+                CliSettings(cli=str(_cli(settings)), base_url=settings.gateway_url, isolated=sandbox.isolated),
+                lambda session, reservation: tokens.make(secret, session, reservation),
+            )
+            world = World(
+                log=log,
+                translator=discord.translator,
+                performer=Performer(discord.chat, agent),
+                now=now,
+                failed=_tell_operators,
+            )
+            policy = Policy(
+                permission_ttl=settings.permission_seconds * 1_000_000,
+                start_limit=settings.sandbox_start_seconds * 1_000_000,
+            )
+            engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
+            await discord.listen()
+            async with engine.run():
+                yield engine
+
+
+@asynccontextmanager
+async def _open_log(dsn: str, *, replica: bool = True) -> AsyncGenerator[PostgresEventLog]:
+    """The log, waited for: the database may come up later than we do."""
+    give_up_at = anyio.current_time() + _START_SECONDS
+    while True:
+        try:
+            async with open_log(dsn, replica=replica) as log:
+                give_up_at = float("inf")
+                yield log
+                return
+        except TryAgain as error:
+            if anyio.current_time() > give_up_at or give_up_at == float("inf"):
+                raise GiveUp(f"the database does not answer: {error}") from None
+            await anyio.sleep(0.5)
+
+
+class _KeptTokens:
+    """`adapters.discord.chat.Tokens`, with the clock that the store wants to be given."""
+
+    def __init__(self, kept: Tokens) -> None:
+        self._kept = kept
+
+    async def put(self, interaction: str, token: str) -> None:
+        await self._kept.put(interaction, token, at=now())
+
+    async def get(self, interaction: str) -> str | None:
+        return await self._kept.get(interaction, now=now())
+
+
+def _sandbox(settings: Settings) -> LocalSandbox:
+    return local_sandbox(settings.sandbox_dir, _cli(settings))
+
+
+def local_sandbox(folder: Path, cli: Path) -> LocalSandbox:
+    """Sandboxes as processes of this machine, behind bubblewrap where it works."""
+    return LocalSandbox(
+        folder,
+        Path(supervisor.__file__),
+        readable=[cli],
+        contact_timeout=_CONTACT_SECONDS,
+        bubblewrap=find_bubblewrap(),
+    )
+
+
+def _cli(settings: Settings) -> Path:
+    return settings.claude_bin or bundled_cli()
+
+
+def bundled_cli() -> Path:
+    """The Claude Code CLI in the pinned wheel of its SDK. Raises GiveUp when it is not installed."""
+    path = Path(sysconfig.get_path("purelib"), "claude_agent_sdk", "_bundled", "claude")
+    if not path.is_file():
+        raise GiveUp("there is no Claude Code here: run `make playground` to install it, or name one in CLAUDE_BIN")
+    return path
+
+
+def _secret(path: Path) -> bytes:
+    return base64.b64decode(path.read_text().strip())
+
+
+def _tell_operators(target: str, what: str, error: Exception) -> None:
+    if isinstance(error, TryAgain):
+        log_line.warning("trying again", target=target, what=what, error=str(error))
+    else:
+        log_line.error("failed", target=target, what=what, error=repr(error), exc_info=error)
+
+
+# --- the gateway -----------------------------------------------------------------------------------------------------
+
+
+async def run_gateway(settings: GatewaySettings) -> None:
+    """The gateway, until it is cancelled."""
+    config = Config(upstream=settings.upstream, key=settings.claude_api_key, secret=_secret(settings.secret_file))
+    async with _open_log(settings.database.dsn(), replica=False) as log:
+        gateway = Gateway(config, _OpenReservations(log), _Usage(log).record)
+        async with gateway.run() as app:
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", settings.port).start()
+            _announce({"port": settings.port})
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await runner.cleanup()
+
+
+class _OpenReservations:
+    """The gateway's policy: a token is good while the slots stream says that its reservation is held."""
+
+    def __init__(self, log: PostgresEventLog) -> None:
+        self._log = log
+        self._slots = slots.Slots()
+
+    async def is_open(self, session: str, reservation: str) -> bool:
+        new = await self._log.read_stream(slots.STREAM, after=self._slots.version)
+        self._slots = slots.fold([one for one in new if one.version > self._slots.version], self._slots)
+        return self._slots.held.get(session) == reservation
+
+
+class _Usage:
+    """Records usage in `usage:<session>`, once a request id."""
+
+    def __init__(self, log: PostgresEventLog) -> None:
+        self._log = log
+
+    async def record(self, session: str, request: str, event: UsageCounted) -> None:
+        draft = Draft(event=event, at=now(), actor="gateway", key=f"u:{request}")
+        write = Write(stream=f"usage:{session}", expected=None, drafts=(draft,))
+        await self._log.append(Append(writes=(write,)))
+
+
+def _announce(what: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
