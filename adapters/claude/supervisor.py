@@ -527,10 +527,26 @@ def launch(config: Config, layout: Layout, journal: Journal, place: Place, *, re
     return Cli(child.pid, stdin)
 
 
-def has_transcript(config: Config, place: Place) -> bool:
-    """Whether the CLI has begun this conversation before: it refuses to begin it twice, or to resume an unknown one."""
+def has_conversation(config: Config, place: Place) -> bool:
+    """Whether the CLI can go on with this session's conversation.
+
+    It refuses to begin a session that has a transcript, and to resume one whose transcript holds no message: what is left
+    when it was killed at once. Such a transcript is removed.
+    """
     directory = Path(config.env.get("CLAUDE_CONFIG_DIR") or Path(place.home, ".claude"))
-    return any(directory.glob(f"projects/*/{config.session}.jsonl"))
+    for transcript in directory.glob(f"projects/*/{config.session}.jsonl"):
+        with transcript.open("rb") as lines:
+            if any(map(_is_message, lines)):
+                return True
+        transcript.unlink()
+    return False
+
+
+def _is_message(line: bytes) -> bool:
+    try:
+        return _object(json.loads(line)).get("type") in ("user", "assistant")
+    except (ValueError, RecursionError):  # torn
+        return False
 
 
 # --- disk ---------------------------------------------------------------------------------------------------------
@@ -665,7 +681,7 @@ class Supervisor:
             self._lives += 1
             self._why, self._escalation, self._warned, self._full = "", [], False, 0
             self._ended = {}
-            resumes = has_transcript(self._config, self._place)
+            resumes = has_conversation(self._config, self._place)
             self._journal.mark("start", cli=self._lives, resumed=resumes, dropped=dropped)
             try:
                 self._cli = launch(self._config, self._layout, self._journal, self._place, resumes=resumes)
@@ -822,7 +838,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _log(message: str) -> None:
-    sys.stderr.write(f"supervisor: {message}\n")
+    with contextlib.suppress(OSError):  # where it goes may be full, too
+        os.write(2, f"supervisor: {message}\n".encode())
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

@@ -187,15 +187,10 @@ def make_host(tmp_path: Path) -> Callable[..., Any]:
     """Makes hosts; whatever a test did, nothing of its sandbox runs on."""
 
     @asynccontextmanager
-    async def make(*, readable: list[Path] | None = None, contact_timeout: float | None = None) -> AsyncGenerator[Host]:
-        local = LocalSandbox(
-            tmp_path,
-            Path(supervisor.__file__),
-            readable=readable or [],
-            contact_timeout=contact_timeout,
-        )
+    async def make(*, directory: Path = tmp_path, contact_timeout: float | None = None) -> AsyncGenerator[Host]:
+        local = LocalSandbox(directory, Path(supervisor.__file__), contact_timeout=contact_timeout)
         async with anyio.create_task_group() as tasks:
-            host = Host(local, tmp_path, tasks)
+            host = Host(local, directory, tasks)
             try:
                 yield host
             finally:

@@ -119,6 +119,26 @@ async def test_a_killed_supervisor_ends_nothing_of_the_conversation(
     assert {line.epoch for line in host.reader.lines} == {1, 2}
 
 
+@pytest.mark.parametrize("lines", [0, 2, 2.5, 3])
+async def test_a_cli_killed_before_its_transcript_was_whole_can_be_started_again(
+    host: Host, real_cli: bytes, lines: float
+) -> None:
+    await host.start(real_cli)
+    await host.say("hello")
+    await _idle(host, 0)
+    await host.channel.stop()
+    await host.reader.wait(event="exit")
+    transcript = next((host.directory / "home/.claude/projects").glob("*/*.jsonl"))
+    written = transcript.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["type"] for line in written[:3]] == ["queue-operation", "queue-operation", "user"]
+    transcript.write_bytes(b"".join(written[: int(lines)]) + (written[int(lines)][:200] if lines % 1 else b""))
+    since = len(host.reader.lines)
+    await host.channel.restart()
+    assert (await host.reader.wait(since, event="start"))["resumed"] is (lines == 3)
+    item = await host.say("hello again")
+    await host.reader.wait(since, type="result", user_message_uuids=[item])
+
+
 async def test_the_same_prompt_again_is_not_asked_again(host: Host, real_cli: bytes, requests: Requests) -> None:
     """What makes a kill between write and rename harmless: the host sends again, the CLI knows the uuid."""
     await host.start(real_cli)
