@@ -42,12 +42,11 @@ THREADS = ExactView(name="threads", version=1, kinds=(ThreadOpened,), change=_th
 
 def _message(stream: str, event: Event) -> Change | None:
     del stream
-    if isinstance(event, Received) and event.what == "message":
-        return event.channel, event.discord_id
-    return None
+    assert isinstance(event, Received)
+    return (event.channel, event.discord_id) if event.what == "message" else None
 
 
-MESSAGES = ExactView(name="messages", version=1, change=_message)
+MESSAGES = ExactView(name="messages", version=1, kinds=(Received,), change=_message)
 """From the id of a thread to the id of its last recorded message. The ingress records them in order, without a gap."""
 
 EXACT_VIEWS = (THREADS, MESSAGES)

@@ -258,7 +258,7 @@ async def read_body(server: Server, request: web.Request) -> tuple[Json, list[Js
     form = await request.post()
     for name, part in form.items():
         if name == "payload_json":
-            asked = json.loads(part.file.read() if isinstance(part, web.FileField) else str(part))
+            asked = json.loads(part.file.read() if isinstance(part, web.FileField) else part)
         elif isinstance(part, web.FileField):
             data = part.file.read()
             kind = part.content_type or "application/octet-stream"
