@@ -153,7 +153,8 @@ def _edit(session: Session, command: Edit, context: Context) -> list[e.SessionEv
 
 
 def _remove(session: Session, command: Remove, context: Context) -> list[e.SessionEvent]:
-    if refusal := _refusal(session, context):
+    """Discord does not say who deleted a message, but lets only its author and moderators do it."""
+    if context.by and (refusal := _refusal(session, context)):
         return refusal
     if not _is_queued(session, command.prompt):
         return [_refused(context, Reason.NOT_QUEUED)]

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+import anyio
 import hikari
 import msgspec
 from hikari.impl import HTTPSettings
@@ -91,9 +92,10 @@ class Connection:
             await publish(self._bot.rest, self._application, guild)
 
     async def close(self) -> None:
-        """Close the gateway."""
-        if self._bot.is_alive:
-            await self._bot.close()
+        """Close the gateway, also when we are being cancelled."""
+        with anyio.CancelScope(shield=True):
+            if self._bot.is_alive:
+                await self._bot.close()
 
 
 def _application(token: Secret) -> int:

@@ -5,6 +5,7 @@ a bad one is recorded and refused, and stops no other. Messages of one thread ke
 each thread is caught up by REST before its next message is recorded, so what the log knows of a thread has no gap.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,9 +29,58 @@ LARGEST_PASTE = 1 << 20
 _PASTE_SECONDS = 5.0
 _INTERACTIONS = {2: "command", 3: "component"}
 _PEOPLE_SAY = {0, 19}  # DEFAULT and REPLY
+_HANDLED = frozenset(
+    {
+        "INTERACTION_CREATE",
+        "MESSAGE_CREATE",
+        "MESSAGE_UPDATE",
+        "MESSAGE_DELETE",
+        "THREAD_UPDATE",
+        "THREAD_DELETE",
+        "CHANNEL_DELETE",
+    }
+)
 
 log_line = structlog.get_logger(__name__)
 Payload = dict[str, Any]
+
+
+class _User(msgspec.Struct):
+    id: str = ""
+    bot: bool = False
+
+
+class _Member(msgspec.Struct):
+    user: _User | None = None
+
+
+class _File(msgspec.Struct):
+    filename: str = ""
+    size: int = 0
+    url: str = ""
+
+
+class _ThreadState(msgspec.Struct):
+    archived: bool = False
+    locked: bool = False
+    archive_timestamp: str = ""
+
+
+class _Seen(msgspec.Struct):
+    """What the ingress itself reads of a payload; everything else is for the translator."""
+
+    id: str
+    type: int = 0
+    content: str = ""
+    channel_id: str = ""
+    guild_id: str = ""
+    locale: str = "en-US"
+    token: str = ""
+    edited_timestamp: str | None = None
+    author: _User | None = None
+    member: _Member | None = None
+    attachments: list[_File] = []
+    thread_metadata: _ThreadState | None = None
 
 
 class Arrival(msgspec.Struct, kw_only=True):
@@ -91,49 +141,43 @@ class Ingress:
         try:
             await self._handle(event.name, payload)
         except Exception as error:  # noqa: BLE001 - one payload must not stop the others
-            log_line.error("payload", name=event.name, error=type(error).__name__, detail=str(error)[:200])
+            log_line.warning("payload", name=event.name, error=type(error).__name__, detail=str(error)[:200])
 
     async def _handle(self, name: str, payload: Payload) -> None:
-        match name:
-            case "READY":
-                self._behind = set(self._threads)
-                await self._catch_up_all()
-            case "INTERACTION_CREATE":
-                await self._interaction(payload)
-            case "MESSAGE_CREATE" if payload.get("channel_id") in self._threads:
-                await self._message(payload)
-            case "MESSAGE_UPDATE" if payload.get("channel_id") in self._threads and payload.get("edited_timestamp"):
-                key = f"e:{payload['id']}:{payload['edited_timestamp']}"
-                await self._of_a_message("edit", payload, key)
-            case "MESSAGE_DELETE" if payload.get("channel_id") in self._threads:
-                await self._of_a_message("delete", payload, f"d:{payload['id']}")
-            case "THREAD_UPDATE" | "THREAD_DELETE" | "CHANNEL_DELETE" if payload.get("id") in self._threads:
-                await self._thread(name, payload)
-            case _:
-                pass
+        if name == "READY":
+            self._behind = set(self._threads)
+            await self._catch_up_all()
+            return
+        if name not in _HANDLED:
+            return
+        seen = msgspec.convert(payload, _Seen, strict=False)
+        if name == "INTERACTION_CREATE":
+            await self._interaction(seen, payload)
+        elif name.startswith("MESSAGE_") and seen.channel_id in self._threads:
+            await self._of_a_message(name, seen, payload)
+        elif seen.id in self._threads:
+            await self._thread(name, seen, payload)
 
     # --- interactions ------------------------------------------------------------------------------------------------
 
-    async def _interaction(self, payload: Payload) -> None:
-        what = _INTERACTIONS.get(payload.get("type", 0))
+    async def _interaction(self, seen: _Seen, payload: Payload) -> None:
+        what = _INTERACTIONS.get(seen.type)
         if what is None:
             return
-        token = str(payload.pop("token", ""))
-        person = (payload.get("member") or {}).get("user") or payload.get("user") or {}
-        channel = str(payload.get("channel_id", ""))
-        # a message of one of our buttons holds what was shown: it is in the log already
-        payload.pop("message", None)
+        # the token goes to the token store only; the message of a button holds what was shown, which the log has already
+        raw = {name: value for name, value in payload.items() if name not in {"token", "message"}}
+        person = seen.member.user if seen.member else None
         arrival = Arrival(
             what=what,
-            discord_id=str(payload["id"]),
-            session=self._threads.get(channel, str(payload["id"])),
-            by=str(person.get("id", "")),
-            locale=str(payload.get("locale", "en-US")),
-            guild=str(payload.get("guild_id", "")),
-            channel=channel,
-            key=f"i:{payload['id']}",
-            raw=payload,
-            token=token,
+            discord_id=seen.id,
+            session=self._threads.get(seen.channel_id, seen.id),
+            by=person.id if person else "",
+            locale=seen.locale,
+            guild=seen.guild_id,
+            channel=seen.channel_id,
+            key=f"i:{seen.id}",
+            raw=raw,
+            token=seen.token,
         )
         if arrival.guild not in self._guilds:
             await self._refuse(arrival, "elsewhere")
@@ -178,53 +222,45 @@ class Ingress:
 
     # --- messages and threads ----------------------------------------------------------------------------------------
 
-    async def _message(self, payload: Payload) -> None:
-        async with self._ordered(str(payload["channel_id"])):
-            await self._catch_up(str(payload["channel_id"]))
-            await self._record_message(payload)
-
-    async def _record_message(self, payload: Payload) -> None:
-        author = payload.get("author") or {}
-        if author.get("bot") or payload.get("type") not in _PEOPLE_SAY:
+    async def _of_a_message(self, name: str, seen: _Seen, payload: Payload) -> None:
+        if seen.author and seen.author.bot:
             return
-        paste = _paste(payload)
+        async with self._ordered(seen.channel_id):
+            if name == "MESSAGE_CREATE":
+                await self._catch_up(seen.channel_id)
+                await self._record_message(seen, payload)
+            elif name == "MESSAGE_DELETE":
+                await self._insist(self._arrival("delete", seen, payload, f"d:{seen.id}"))
+            elif seen.edited_timestamp:  # without, Discord only added a preview
+                await self._insist(self._arrival("edit", seen, payload, f"e:{seen.id}:{seen.edited_timestamp}"))
+
+    async def _record_message(self, seen: _Seen, payload: Payload) -> None:
+        if seen.type not in _PEOPLE_SAY or int(seen.id) <= int(self._read_up_to.get(seen.channel_id, "0")):
+            return
+        paste = _paste(seen)
         if paste:
-            payload["fetched"] = await self._fetch(paste)
-        thread, message = str(payload["channel_id"]), str(payload["id"])
-        if int(message) <= int(self._read_up_to.get(thread, "0")):
-            return
-        await self._insist(self._arrival("message", payload, message, str(author.get("id", "")), f"m:{message}"))
-        self._read_up_to[thread] = message
+            payload = payload | {"fetched": await self._fetch(paste)}
+        await self._insist(self._arrival("message", seen, payload, f"m:{seen.id}"))
+        self._read_up_to[seen.channel_id] = seen.id
 
-    async def _of_a_message(self, what: str, payload: Payload, key: str) -> None:
-        author = payload.get("author") or {}
-        if author.get("bot"):
-            return
-        by = str(author.get("id", ""))
-        async with self._ordered(str(payload["channel_id"])):
-            await self._insist(self._arrival(what, payload, str(payload["id"]), by, key))
-
-    async def _thread(self, name: str, payload: Payload) -> None:
+    async def _thread(self, name: str, seen: _Seen, payload: Payload) -> None:
+        state = seen.thread_metadata or _ThreadState()
         deleted = name != "THREAD_UPDATE"
-        state = payload.get("thread_metadata") or {}
-        mark = (
-            "deleted" if deleted else f"{state.get('archived')}:{state.get('locked')}:{state.get('archive_timestamp')}"
-        )
-        what = "thread_deleted" if deleted else "thread"
-        payload["channel_id"] = payload["id"]
-        async with self._ordered(str(payload["id"])):
-            await self._insist(self._arrival(what, payload, str(payload["id"]), "", f"t:{payload['id']}:{mark}"))
+        mark = "deleted" if deleted else f"{state.archived}:{state.locked}:{state.archive_timestamp}"
+        seen.channel_id = seen.id
+        async with self._ordered(seen.id):
+            what = "thread_deleted" if deleted else "thread"
+            await self._insist(self._arrival(what, seen, payload, f"t:{seen.id}:{mark}"))
 
-    def _arrival(self, what: str, payload: Payload, discord_id: str, by: str, key: str) -> Arrival:
-        channel = str(payload["channel_id"])
+    def _arrival(self, what: str, seen: _Seen, payload: Payload, key: str) -> Arrival:
         return Arrival(
             what=what,
-            discord_id=discord_id,
-            session=self._threads[channel],
-            by=by,
-            locale="en-US",
-            guild=str(payload.get("guild_id", "")),
-            channel=channel,
+            discord_id=seen.id,
+            session=self._threads[seen.channel_id],
+            by=seen.author.id if seen.author else "",
+            locale=seen.locale,
+            guild=seen.guild_id,
+            channel=seen.channel_id,
             key=key,
             raw=payload,
         )
@@ -262,14 +298,16 @@ class Ingress:
             self._behind.discard(thread)
             return
         for message in sorted(missed, key=lambda one: one.id):
-            await self._record_message(_as_payload(message, thread))
+            payload = _as_payload(message, thread)
+            if not message.author.is_bot:
+                await self._record_message(msgspec.convert(payload, _Seen), payload)
         self._behind.discard(thread)
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
     async def _insist(self, arrival: Arrival) -> None:
         """Messages have no deadline: while the database is away they wait here, and Discord still has them."""
-        while not await self._record(arrival):
+        while not await self._record(arrival):  # noqa: ASYNC110 - the database sends no event when it comes back
             await anyio.sleep(1)
 
     async def _record(self, arrival: Arrival) -> bool:
@@ -277,7 +315,8 @@ class Ingress:
         target = f"session:{arrival.session}"
         try:
             key = await self._keyring.prepare(target, arrival.by)
-            raw = self._keyring.seal(key, msgspec.json.encode(arrival.raw).decode())
+            # ASCII, for a payload may hold halves of surrogate pairs, which nothing else can write down
+            raw = self._keyring.seal(key, json.dumps(arrival.raw))
             event = Received(
                 what=arrival.what,
                 discord_id=arrival.discord_id,
@@ -299,12 +338,11 @@ class Ingress:
         return True
 
 
-def _paste(payload: Payload) -> str:
+def _paste(seen: _Seen) -> str:
     """The address of a long paste: Discord's client sends it as `message.txt` with nothing beside it."""
-    files = payload.get("attachments") or []
-    if payload.get("content") or len(files) != 1 or files[0].get("filename") != "message.txt":
+    if seen.content or len(seen.attachments) != 1 or seen.attachments[0].filename != "message.txt":
         return ""
-    return str(files[0].get("url", "")) if files[0].get("size", 0) <= LARGEST_PASTE else ""
+    return seen.attachments[0].url if seen.attachments[0].size <= LARGEST_PASTE else ""
 
 
 def _as_payload(message: hikari.Message, thread: str) -> Payload:

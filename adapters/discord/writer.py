@@ -59,8 +59,8 @@ class Writer:
         return any(isinstance(card, TurnCard) and not card.closed for card in self._context.session.cards)
 
     async def _pass(self) -> None:
-        """Show every card as it is now: new ones in order, the head's changes when the rest is done."""
-        cards = sorted(self._context.session.cards, key=lambda card: isinstance(card, HeadCard) and bool(card.posted))
+        """Show every card as it is now: new ones first and in order, then what changed, the head last."""
+        cards = sorted(self._context.session.cards, key=lambda card: (bool(card.posted), isinstance(card, HeadCard)))
         for part in [card.part for card in cards]:
             card = self._context.session.card(part)
             if card is None:

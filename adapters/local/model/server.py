@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,12 @@ class Model:
         answer = stream.message(str(asked.get("model", "")), f"msg_local_{number}", blocks, len(body))
         if not asked.get("stream"):
             return web.json_response(answer)
-        return await self._stream(request, step, answer)
+        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        response.headers["request-id"] = f"req_{answer['id']}"
+        with suppress(ConnectionError):  # whoever asked went away: an abort is no error
+            await response.prepare(request)
+            await self._stream(request, response, step, answer)
+        return response
 
     def _pick(self, step: Step, prompt: str) -> tuple[Step, str | None]:
         """The step, or what comes `then`, once it has failed as often as it should."""
@@ -117,26 +123,23 @@ class Model:
         with self._log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
-    async def _stream(self, request: web.Request, step: Step, answer: stream.Event) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-        response.headers["request-id"] = f"req_{answer['id']}"
-        await response.prepare(request)
+    @staticmethod
+    async def _stream(request: web.Request, response: web.StreamResponse, step: Step, answer: stream.Event) -> None:
         if "sse_err" in step:
             error = {"type": step["sse_err"], "message": "scripted"}
             await _send(response, {"type": "error", "error": error})
-            return response
+            return
         for number, event in enumerate(stream.events(answer, step.get("chunk", 40))):
             if number == step.get("cut"):
                 assert request.transport
                 request.transport.abort()
-                return response
+                return
             if number == step.get("at", 3) and "hang" in step:
                 await asyncio.sleep(step["hang"])
             if "tick" in step and event["type"] == "content_block_delta":
                 await asyncio.sleep(step["tick"])
             await _send(response, event)
         await response.write_eof()
-        return response
 
 
 async def _send(response: web.StreamResponse, event: stream.Event) -> None:
