@@ -15,6 +15,7 @@ import signal
 import stat
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,7 @@ import asyncpg
 _PORT = 5432  # of a socket in a folder of its own: it names the file, nothing else
 _LONGEST_SOCKET_FOLDER = 103 - len(f"/.s.PGSQL.{_PORT}")
 _START_SECONDS = 30  # recovery after a crash included
+_OWNER = "belongs-to"
 _SHELTER = Path("/var/tmp/discord-claude")  # noqa: S108 - must be reachable by `nobody`; its owner is checked before use
 
 # INT is PostgreSQL's fast shutdown: clients are cut off, a checkpoint is written.
@@ -273,13 +275,14 @@ class _Account:
         os.chown(folder, *self._owner)
         if self._reaches(folder):
             return folder
-        other = _shelter() / hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-        other.mkdir(mode=0o700, exist_ok=True)
-        os.chown(other, *self._owner)
         pointer = folder / "elsewhere"
         if not pointer.is_symlink():
+            _forget_orphans()
+            other = Path(tempfile.mkdtemp(prefix="data-", dir=_shelter()))
+            (other / _OWNER).write_text(str(pointer))
+            os.chown(other, *self._owner)
             pointer.symlink_to(other)
-        return other
+        return pointer.resolve()
 
     def socket_folder(self, folder: Path) -> Path:
         """A private folder whose path is short enough for a socket in it."""
@@ -309,6 +312,15 @@ def _shelter() -> Path:
     _SHELTER.mkdir(mode=0o755, exist_ok=True)
     _insist_on(_SHELTER, {0})
     return _SHELTER
+
+
+def _forget_orphans() -> None:
+    """Remove data whose own folder was removed: nobody would find them again, and nobody should."""
+    for other in _shelter().glob("data-*"):
+        owner = other / _OWNER
+        pointer = Path(owner.read_text()) if owner.exists() else None
+        if pointer is None or not pointer.is_symlink() or pointer.resolve() != other:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _insist_on(folder: Path, owners: set[int]) -> None:
