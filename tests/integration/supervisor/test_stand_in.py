@@ -272,9 +272,10 @@ async def test_a_disk_that_fills_is_said_stops_the_cli_and_can_be_emptied(
     (host.directory / "work/fill").unlink()
     status = host.directory / "state/status.json"
     await wait_until(lambda: json.loads(status.read_bytes())["disk_percent"] < 80)
+    since = len(host.reader.lines)
     assert await host.channel.restart()
     await host.say("10")
-    await host.reader.wait(since=len(host.reader.lines), type="filled")
+    await host.reader.wait(since, type="filled")
 
 
 TICKS = """
