@@ -141,9 +141,10 @@ async def test_a_new_supervisor_ends_the_old_cli_before_it_starts_one(
     assert not is_running(marked_orphan)
     await host.reader.wait(since=3, event="start")  # behind: start, orphans, exit
     assert [line.epoch for line in host.reader.lines[:4]] == [1, 1, 1, 2]
-    psutil.Process(
-        scrubbed
-    ).kill()  # named in the README: it gave up its mark, and nobody was left who knew it as a child
+    # Named in the README: it gave up its mark, and nobody was left who knew it as a child.
+    shell = psutil.Process(scrubbed)
+    for process in (*shell.children(), shell):
+        process.kill()
 
 
 async def test_a_line_half_written_by_a_killed_supervisor_is_void_and_said_so(host: Host, stand_in: StandIn) -> None:
