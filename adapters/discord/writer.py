@@ -38,56 +38,56 @@ class Writer:
         self._content: dict[str, Shown] = {}
         self._looked = False
         self._next_edit = 0.0
+        self._edited: dict[str, float] = {}
 
     async def run(self, context: EffectContext) -> None:
         """Until everything is shown and no turn runs. One at a time. Raises TryAgain, GiveUp."""
         self._context = context
         try:
             while self._has_work():
-                await self._pass()
-                if self._streams():
-                    await self._context.changed()
+                if not await self._step():
+                    await self._pause()
         except UnknownChannel:
             await self._context.report(e.ThreadChanged(what="deleted"))
         except Locked:
             await self._context.report(e.ThreadChanged(what="locked"))
 
     def _has_work(self) -> bool:
-        return self._streams() or any(card.stale or card.gone for card in self._context.session.cards)
+        return any(card.stale or card.gone or _streams(card) for card in self._context.session.cards)
 
-    def _streams(self) -> bool:
-        return any(isinstance(card, TurnCard) and not card.closed for card in self._context.session.cards)
-
-    async def _pass(self) -> None:
-        """Show every card as it is now: new ones first and in order, then what changed, the head last."""
-        cards = sorted(self._context.session.cards, key=lambda card: (bool(card.posted), isinstance(card, HeadCard)))
-        for part in [card.part for card in cards]:
-            card = self._context.session.card(part)
-            if card is None:
-                continue
+    async def _step(self) -> bool:
+        """Do what comes next: take away what is gone, then new messages in order, then one edit if its time has come."""
+        await self._adopt()
+        cards = self._context.session.cards
+        for card in cards:
             if card.gone:
                 await self._clear(card)
-            elif card.stale or (isinstance(card, TurnCard) and not card.closed):
-                await self._show(part)
+                return True
+        new = next((card for card in cards if not card.posted and (card.stale or _streams(card))), None)
+        if new:
+            return await self._show(new)
+        if anyio.current_time() < self._next_edit:
+            return False
+        known = [card for card in cards if card.posted and (card.stale or _streams(card))]
+        for card in sorted(known, key=lambda card: (self._edited.get(card.part, 0.0), isinstance(card, HeadCard))):
+            if await self._show(card):
+                return True
+        return False
+
+    async def _pause(self) -> None:
+        """Until something changes, or the next edit may be made."""
+        left = self._next_edit - anyio.current_time()
+        with anyio.move_on_after(left if left > 0 else None):
+            await self._context.changed()
 
     async def _clear(self, card: Card) -> None:
-        await self._adopt()
-        card = self._context.session.card(card.part) or card
         for posted in card.posted:
-            try:
+            with suppress(UnknownMessage):
                 await self._rest.delete(self._context.session.thread, posted.message)
-            except UnknownMessage:
-                continue
         await self._context.report(e.PartCleared(part=card.part))
 
-    async def _show(self, part: str) -> None:
-        await self._adopt()
-        card = self._context.session.card(part)
-        if card and card.posted:
-            await anyio.sleep(max(0.0, self._next_edit - anyio.current_time()))
-            card = self._context.session.card(part)
-        if card is None or card.gone:
-            return
+    async def _show(self, card: Card) -> bool:
+        """Bring one card up to date; whether there was anything to do."""
         await self._open(card)
         session = self._context.session
         view = render(card, session, self._text, self._context.live, self._say)
@@ -95,11 +95,14 @@ class Writer:
         if self._grew_old(card) and len(view.body) > starts[-1]:
             starts.append(self._end_of_last(card, view.body))
         shown = messages(view, tuple(starts))
+        wrote = False
         for index, one in enumerate(shown):
             last = index == len(shown) - 1
-            await self._put(card, index, one, rev=card.rev if last else card.shown)
+            wrote |= await self._put(card, index, one, rev=card.rev if last else card.shown)
         if card.stale and len(shown) <= len(card.posted):
             await self._report(card, len(shown) - 1, card.posted[len(shown) - 1].message, shown[-1], card.rev)
+            wrote = True
+        return wrote
 
     def _grew_old(self, card: Card) -> bool:
         """Only a running turn goes on in a new message; everything else is small, or over."""
@@ -116,17 +119,18 @@ class Writer:
     def _now(self) -> int:
         return time.time_ns() // 1000
 
-    async def _put(self, card: Card, index: int, one: Shown, *, rev: int) -> None:
-        """One message of a card, created or edited; left alone when it says this already."""
+    async def _put(self, card: Card, index: int, one: Shown, *, rev: int) -> bool:
+        """One message of a card, created or edited; left alone (False) when it says this already."""
         key = f"{card.part}/{index}"
         if self._content.get(key) == one:
-            return
+            return False
         thread = self._context.session.thread
         urgency = Pace.URGENT if isinstance(card, AskCard | CutCard) else Pace.NORMAL
         if index < len(card.posted):
             with suppress(UnknownMessage):  # somebody deleted it: what it said is gone by their will
                 await self._rest.edit(thread, card.posted[index].message, one.content, one.buttons, urgency)
-            self._next_edit = anyio.current_time() + EDIT_SECONDS
+            self._edited[card.part] = anyio.current_time()
+            self._next_edit = self._edited[card.part] + EDIT_SECONDS
         else:
             mention = card.mention if index == 0 else ""
             message = await self._rest.create(
@@ -139,6 +143,7 @@ class Writer:
             )
             await self._report(card, index, message, one, rev)
         self._content[key] = one
+        return True
 
     async def _report(self, card: Card, index: int, message: str, one: Shown, rev: int) -> None:
         final = card.closed and rev == card.rev
@@ -184,3 +189,8 @@ class Writer:
 def nonce(thread: str, part: str, index: int) -> str:
     """At most 25 characters that name one message of one thread."""
     return hashlib.blake2s(f"{thread}/{part}/{index}".encode(), digest_size=12).hexdigest()
+
+
+def _streams(card: Card) -> bool:
+    """Whether it is a turn that runs: what it says may change at any moment."""
+    return isinstance(card, TurnCard) and not card.closed
