@@ -8,64 +8,35 @@ log, so any surprise is answered by forgetting and loading.
 Its mailbox holds *inputs*: events of the log that want an outcome here, reports of its own effects, and pokes (look again).
 """
 
-from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import msgspec
 
 from engine import line, slots
-from engine.commands import Command, Context, Policy, Report, Tick
+from engine.commands import Command, Context, Report, Tick
 from engine.decide import decide
-from engine.effects import Performer
 from engine.evolve import evolve, fold
 from engine.handle import Handle
-from engine.ports import EventLog, Fenced, GiveUp, Settled, Translator, TryAgain, VersionConflict
+from engine.host import Host
+from engine.ports import Fenced, GiveUp, Settled, TryAgain, VersionConflict
 from engine.retry import delay
 from engine.session import Session
-from engine.slots import Slots
-from engine.todo import Deliver, Effect, Wanted, next_due, todo
+from engine.todo import Attach, DeleteSandbox, Deliver, Effect, HandOver, RestartCli, Wanted, next_due, todo
 from schema import events as e
 from schema.envelope import Append, Draft, Recorded, Write
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
 
 RELOAD_SECONDS = 1.0
 """How long an actor waits before it asks a log that was away again."""
 
 DEFECT_DELAY = 30_000_000
-"""How long (µs) a session rests after a defect of ours, before it is folded anew and tried again."""
+"""How long (µs) a session rests after a defect of ours, before it is tried again."""
 
+AGAIN_DELAY = 5_000_000
+"""How long (µs) an effect rests that ended well and is still wanted, while the session stays as it saw it."""
 
-class Host(Protocol):
-    """What an actor needs from whoever runs it; shared by all actors of a process."""
-
-    log: EventLog
-    translator: Translator
-    performer: Performer
-    policy: Policy
-    limit: int
-    name: str
-    slots: Slots
-    tasks: "TaskGroup"
-
-    def now(self) -> int:
-        """The time, in µs."""
-        ...
-
-    def wake_at(self, target: str, due: int) -> None:
-        """Poke `target` at `due` (µs)."""
-        ...
-
-    def failed(self, target: str, what: str, error: Exception) -> None:
-        """Tell operators of an error that is no part of the protocol."""
-        ...
-
-    def rest(self, actor: "Actor") -> None:
-        """The actor has nothing to do now, or must not act any more."""
-        ...
+_IN_SANDBOX = (Attach, RestartCli, Deliver, HandOver)
+"""A sandbox is deleted only when none of these is on its way: what was begun could bring it back."""
 
 
 class _Input(msgspec.Struct, kw_only=True):
@@ -78,11 +49,18 @@ class _Input(msgspec.Struct, kw_only=True):
 
 
 class _Running(msgspec.Struct, kw_only=True):
-    """A running effect, and the version of the session it was started for."""
+    """An effect on its way."""
 
     effect: Effect
     scope: anyio.CancelScope
+    handle: Handle
+
+
+class _Done(msgspec.Struct, frozen=True):
+    """How an effect last ended: the version of the session that it had looked at, and when it may run again regardless."""
+
     version: int
+    again: int
 
 
 class Actor:
@@ -98,6 +76,7 @@ class Actor:
         "_inbox",
         "_loaded",
         "_look",
+        "_rests_until",
         "_running",
         "epoch",
         "live",
@@ -111,11 +90,12 @@ class Actor:
         self.epoch = 0
         self.live = ""
         self._host = host
-        self._inbox: deque[_Input] = deque()
+        self._inbox: list[_Input] = []
         self._effects: dict[str, _Running] = {}
-        self._done: dict[str, int] = {}
+        self._done: dict[str, _Done] = {}
         self._changes: anyio.Event | None = None
         self._agenda: int | None = None
+        self._rests_until = 0
         self._loaded = False
         self._look = False
         self._running = False
@@ -124,10 +104,14 @@ class Actor:
     # --- the mailbox -------------------------------------------------------------------------------------------------
 
     def poke(self) -> None:
-        """See what there is to do by the state alone. Costs nothing when there is nothing."""
-        if not (self._running or self._dead):
-            self._running = True
-            self._host.tasks.start_soon(self._run)
+        """See what there is to do by the state alone."""
+        if self._running or self._dead:
+            return
+        if self._rests_until > self._host.now():
+            self._host.wake_at(self.target, self._rests_until)
+            return
+        self._running = True
+        self._host.tasks.start_soon(self._run)
 
     def look(self) -> None:
         """See what there is to do, also in the log: somebody may want an outcome."""
@@ -149,6 +133,8 @@ class Actor:
         self._inbox.append(sent)
         self.poke()
         await sent.done.wait()
+        if self._dead:
+            raise Fenced(self.target)
 
     def say(self, live: str) -> None:
         """Set what is being said right now."""
@@ -169,11 +155,14 @@ class Actor:
             self._changes = None
 
     @property
+    def idle(self) -> bool:
+        """Whether it has no task, and nothing to decide."""
+        return not (self._running or self._inbox or self._look)
+
+    @property
     def forgettable(self) -> bool:
         """Whether nothing is lost when it is forgotten: it does nothing, and has nothing to do by itself."""
-        return self._dead or not (
-            self._running or self._effects or self._inbox or self._look or self._agenda is not None
-        )
+        return self._dead or (self.idle and not self._effects and self._agenda is None)
 
     # --- its task ----------------------------------------------------------------------------------------------------
 
@@ -181,12 +170,12 @@ class Actor:
         try:
             await self._work()
         except Fenced as error:
-            self._host.failed(self.target, "fenced", error)
-            self.stop()
+            self._fenced(error)
         except Exception as error:  # noqa: BLE001 - a defect in one session must not end the others
             self._host.failed(self.target, "defect", error)
             self._loaded = False
-            self._host.wake_at(self.target, self._host.now() + DEFECT_DELAY)
+            self._rests_until = self._host.now() + DEFECT_DELAY
+            self._host.wake_at(self.target, self._rests_until)
         finally:
             self._running = False
             self._host.rest(self)
@@ -197,13 +186,21 @@ class Actor:
                 await self._read()
                 while self._inbox:
                     await self._handle(self._inbox[0])
-                    self._finish(self._inbox.popleft())
+                    self._finish(self._inbox.pop(0))
                 self._tend()
             except TryAgain as error:
+                if (
+                    not self.epoch
+                ):  # another process acts for it, or the log is away: whoever looks for work comes again
+                    self._look = False
+                    return
                 self._host.failed(self.target, "log", error)
                 await anyio.sleep(RELOAD_SECONDS)
-            except (VersionConflict, Settled):
-                self._loaded, self._look = False, True
+            except VersionConflict:
+                self._loaded = False
+            except Settled:
+                self._inbox.pop(0)
+                self._loaded = False
             if self._loaded and not (self._look or self._inbox):
                 return
 
@@ -211,6 +208,11 @@ class Actor:
     def _finish(handled: _Input) -> None:
         if handled.done:
             handled.done.set()
+
+    def _fenced(self, error: Fenced) -> None:
+        if not self._dead:
+            self._host.failed(self.target, "fenced", error)
+            self.stop()
 
     def stop(self) -> None:
         """End every effect and act no more: somebody else does now, or nobody."""
@@ -220,6 +222,7 @@ class Actor:
         for waiting in self._inbox:
             self._finish(waiting)
         self._inbox.clear()
+        self._host.rest(self)
 
     async def _read(self) -> None:
         """Know the session as the log does, and what is wanted of it."""
@@ -327,6 +330,7 @@ class Actor:
         """Start what is wanted and does not run, stop what runs and is not wanted, remember what is wanted later."""
         now = self._host.now()
         wanted = {one.effect.key: one for one in todo(self.session)}
+        self._done = {key: done for key, done in self._done.items() if key in wanted}
         for key, running in list(self._effects.items()):
             if key not in wanted or wanted[key].effect != running.effect:
                 running.scope.cancel()
@@ -340,13 +344,16 @@ class Actor:
         if one.since > now:
             self._host.wake_at(self.target, one.since)
             return False
-        if self._done.get(one.effect.key) == self.session.version:
+        done = self._done.get(one.effect.key)
+        if done and done.version == self.session.version and now < done.again:
+            self._host.wake_at(self.target, done.again)
             return False
-        return not (isinstance(one.effect, Deliver) and self._delivers())
+        if isinstance(one.effect, Deliver):  # lines go to the CLI one by one, in the order in which `todo` names them
+            return not self._runs(Deliver)
+        return not (isinstance(one.effect, DeleteSandbox) and self._runs(*_IN_SANDBOX))
 
-    def _delivers(self) -> bool:
-        """Lines go to the CLI one after the other, in the order in which `todo` names them."""
-        return any(isinstance(running.effect, Deliver) for running in self._effects.values())
+    def _runs(self, *kinds: type[Effect]) -> bool:
+        return any(isinstance(running.effect, kinds) for running in self._effects.values())
 
     def _expire(self, now: int) -> None:
         times = [ask.expires for ask in self.session.asks if not ask.choice]
@@ -359,7 +366,7 @@ class Actor:
             self._inbox.append(_Input())
 
     def _start(self, effect: Effect) -> None:
-        running = _Running(effect=effect, scope=anyio.CancelScope(), version=self.session.version)
+        running = _Running(effect=effect, scope=anyio.CancelScope(), handle=Handle(self))
         self._effects[effect.key] = running
         self._host.tasks.start_soon(self._perform, running)
 
@@ -368,30 +375,31 @@ class Actor:
         key = running.effect.key
         try:
             with running.scope:
-                await self._try(running.effect)
+                await self._try(running)
+        except Fenced as error:
+            self._fenced(error)
         finally:
             del self._effects[key]
-            self._done[key] = running.version
+            self._done[key] = _Done(running.handle.seen, self._host.now() + AGAIN_DELAY)
             self.poke()
 
-    async def _try(self, effect: Effect) -> None:
-        context = Handle(self)
+    async def _try(self, running: _Running) -> None:
         try:
-            await self._host.performer.perform(effect, context)
-        except TryAgain as error:
-            await self._report_failure(effect, error, final=False)
-        except GiveUp as error:
-            await self._report_failure(effect, error, final=True)
-        except Fenced as error:
-            self._host.failed(self.target, "fenced", error)
-            self.stop()
+            await self._host.performer.perform(running.effect, running.handle)
+            return
+        except Fenced:
+            raise
+        except (TryAgain, GiveUp) as error:
+            failure = error
         except Exception as error:  # noqa: BLE001 - a defect in an effect is retried like any failure, and told
-            self._host.failed(self.target, effect.key, error)
-            await self._report_failure(effect, error, final=False)
+            self._host.failed(self.target, running.effect.key, error)
+            failure = error
+        if self._wants(running.effect):
+            await self._report_failure(running.effect, failure)
 
-    async def _report_failure(self, effect: Effect, error: Exception, *, final: bool) -> None:
-        failure = self.session.failures.get(effect.key)
-        attempt = failure.attempt + 1 if failure else 1
-        retry = None if final else self._host.now() + delay(attempt)
+    async def _report_failure(self, effect: Effect, error: Exception) -> None:
+        before = self.session.failures.get(effect.key)
+        attempt = before.attempt + 1 if before else 1
+        retry = None if isinstance(error, GiveUp) else self._host.now() + delay(attempt)
         why = str(error) if isinstance(error, TryAgain | GiveUp) else type(error).__name__
         await self.report(e.EffectFailed(what=effect.key, attempt=attempt, why=why[:500], retry=retry))

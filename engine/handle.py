@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 class Handle:
     """Reads the actor's session, and sends it what the effect found out."""
 
-    __slots__ = ("_actor", "_seen")
+    __slots__ = ("_actor", "_changes", "seen")
 
     def __init__(self, actor: "Actor") -> None:
         self._actor = actor
-        self._seen = actor.changes
+        self._changes = actor.changes
+        self.seen = actor.session.version
+        """The newest version of the session that the effect has looked at."""
 
     @property
     def session(self) -> Session:
         """The session as it is now."""
-        return self._actor.session
+        session = self._actor.session
+        self.seen = session.version
+        return session
 
     @property
     def epoch(self) -> int:
@@ -48,5 +52,5 @@ class Handle:
 
     async def changed(self) -> None:
         """Wait for the next change."""
-        await self._seen.wait()
-        self._seen = self._actor.changes
+        await self._changes.wait()
+        self._changes = self._actor.changes

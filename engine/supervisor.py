@@ -4,7 +4,6 @@ Work is found through the log: what this process commits wakes the target at onc
 wakes us, and a slow poll reads to be sure. A start reads what is open, not every session there ever was.
 """
 
-import heapq
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,8 +17,8 @@ from engine.effects import Performer
 from engine.ports import Committed, EventLog, Translator, TryAgain
 from engine.slots import Slots
 
-POLL_SECONDS = 5.0
-"""The slow poll: how late work of another process can be found when its wake-up got lost."""
+_POLL = 5_000_000
+"""The slow poll (µs): how late work of another process can be found when its wake-up got lost."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +34,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 class Supervisor:
     """Runs actors. Everything they share is here; `engine.actor.Host` says what they use of it.
 
-    `name` stands as the actor of events that no person caused; `limit` is MAX_SANDBOXES.
+    `name` stands as the actor of events that no person caused; `limit` is MAX_SANDBOXES; `actors` are those in memory.
     """
 
     tasks: TaskGroup
@@ -49,8 +48,9 @@ class Supervisor:
         self.name = name
         self.slots = Slots()
         self._world = world
-        self._actors: dict[str, Actor] = {}
-        self._timers: list[tuple[int, str]] = []
+        self.actors: dict[str, Actor] = {}
+        self._due: dict[str, int] = {}
+        self._alarm = 0
         self._woken = anyio.Event()
 
     def now(self) -> int:
@@ -77,21 +77,22 @@ class Supervisor:
 
     def actor(self, target: str) -> Actor:
         """The actor of `target`, made when there is none."""
-        actor = self._actors.get(target)
+        actor = self.actors.get(target)
         if actor is None:
-            actor = self._actors[target] = Actor(target, self)
+            actor = self.actors[target] = Actor(target, self)
         return actor
 
     def rest(self, actor: Actor) -> None:
         """Forget an actor that has nothing to do by itself, or may not act: what it knew is in the log."""
-        if actor.forgettable and self._actors.get(actor.target) is actor:
-            del self._actors[actor.target]
+        if actor.forgettable and self.actors.get(actor.target) is actor:
+            del self.actors[actor.target]
+            self._due.pop(actor.target, None)
 
     def wake_at(self, target: str, due: int) -> None:
-        """Poke `target` at `due` (µs)."""
-        if (due, target) not in self._timers:
-            heapq.heappush(self._timers, (due, target))
-            if self._timers[0] == (due, target):
+        """Poke `target` at `due` (µs), or sooner: when poked, it says again what it waits for."""
+        if due < self._due.get(target, due + 1):
+            self._due[target] = due
+            if due < self._alarm:
                 self._woken.set()
 
     def _committed(self, committed: Committed) -> None:
@@ -104,17 +105,19 @@ class Supervisor:
 
     async def _find_work(self) -> None:
         while True:
+            self._woken = anyio.Event()
             now = self.now()
-            while self._timers and self._timers[0][0] <= now:
-                self.actor(heapq.heappop(self._timers)[1]).poke()
+            self._poke_due(now)
             try:
                 for target in await self.log.due(now):
                     self.actor(target).look()
             except TryAgain as error:
                 self.failed("", "work", error)
-            wait = POLL_SECONDS
-            if self._timers:
-                wait = min(wait, max(0.0, (self._timers[0][0] - self.now()) / 1_000_000))
-            self._woken = anyio.Event()
-            with anyio.move_on_after(wait):
+            self._alarm = min(self._due.values(), default=now + _POLL)
+            with anyio.move_on_after(min(_POLL, max(0, self._alarm - self.now())) / 1_000_000):
                 await self._woken.wait()
+
+    def _poke_due(self, now: int) -> None:
+        for target in [target for target, due in self._due.items() if due <= now]:
+            del self._due[target]
+            self.actor(target).poke()

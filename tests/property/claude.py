@@ -1,20 +1,41 @@
 """A model of a sandbox: a supervisor with its journals, and Claude Code as far as the engine can tell."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from engine.ports import TryAgain
+from engine.session import Session
 from schema import events as e
 from schema import facts as f
-from schema.sealed import Sealed
-
-if TYPE_CHECKING:
-    from tests.property.world import World
+from tests.property.boxes import box
 
 LINE = 10
 """The length of every journal line, in bytes."""
+
+
+class Surroundings(Protocol):
+    """What a sandbox sees of the world, and keeps the books of."""
+
+    executed: Counter[str]
+    """How often each prompt was begun."""
+    texts: Counter[bytes]
+    """How often each text was begun."""
+    wrongly_stopped: list[str]
+
+    def grown(self, reservation: str) -> None:
+        """A journal has grown, or its sandbox is gone."""
+        ...
+
+    def events(self, session: str) -> list[e.Event]:
+        """What the log tells of a session."""
+        ...
+
+    def state(self, session: str) -> Session:
+        """The session as the log tells it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +59,7 @@ class Turn:
 class Sandbox:
     """The supervisor starts the CLI by itself once; later starts are ours."""
 
-    def __init__(self, reservation: str, session: str, world: "World") -> None:
+    def __init__(self, reservation: str, session: str, world: Surroundings) -> None:
         self.reservation = reservation
         self.session = session
         self.claimed = 0
@@ -171,7 +192,7 @@ class Sandbox:
         if not self._turn or not self._runs:
             return
         self._turn.said += 1
-        text = Sealed(self._unique().encode())
+        text = box(self._unique())
         if self._turn.said % 2:
             self._print(f.Said(text=text))
         else:
@@ -182,7 +203,7 @@ class Sandbox:
         if self._turn and self._runs:
             request = self._unique()
             self._turn.asks.append(request)
-            self._print(f.PermissionAsked(request=request, tool="t", name="Bash", question=Sealed(b"?"), always=True))
+            self._print(f.PermissionAsked(request=request, tool="t", name="Bash", question=box("?"), always=True))
 
     def _withdraw(self) -> None:
         if self._turn and self._turn.asks:
@@ -194,7 +215,7 @@ class Sandbox:
             return
         for request in turn.asks:
             self._print(f.PermissionWithdrawn(request=request))
-        message = Sealed(b"!") if error else None
+        message = box("!") if error else None
         self._print(f.TurnFinished(prompts=tuple(turn.prompts), error=error, reason=reason, message=message))
         for prompt in turn.prompts:
             self._print(f.PromptOver(prompt=prompt))
@@ -210,11 +231,11 @@ class Sandbox:
 
     def _is(self, turn: int, prompts: list[str]) -> bool:
         """Whether it is the turn that was meant, or the prompt was on its way, or given up, when that was."""
-        sent = self._world.sessions[self.session].sent
+        sent = self._world.state(self.session).sent
         if sent and sent.prompt in prompts:
             return True
-        events = [recorded.event for recorded in self._world.log[f"session:{self.session}"]]
-        return any(isinstance(one, e.TurnStarted) and one.turn <= turn and one.prompt in prompts for one in events)
+        started = [one for one in self._world.events(self.session) if isinstance(one, e.TurnStarted)]
+        return any(one.turn <= turn and one.prompt in prompts for one in started)
 
     def _start_task(self) -> None:
         if self._turn:

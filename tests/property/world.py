@@ -8,7 +8,6 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from engine import line, slots
 from engine.commands import Command, Context, Grant, Policy, Report, Tick
@@ -37,6 +36,7 @@ from engine.todo import (
 from schema import events as e
 from schema.envelope import Recorded
 from tests.property.claude import Sandbox
+from tests.property.promises import check_journal, check_slots
 
 POLICY = Policy(permission_ttl=3_600_000_000, start_limit=20_000_000, queue_limit=4, prompt_limit=100)
 
@@ -271,6 +271,9 @@ class World:
                 mail.append(Input(command=command, context=context, position=position))
         self.slots = slots.fold(self.log.get(slots.STREAM, []), Slots())
 
+    def state(self, session: str) -> Session:
+        return self.sessions.get(session, Session())
+
     def folded(self, session: str) -> Session:
         """The state as the log tells it."""
         return fold(self.log.get(f"session:{session}", []), Session())
@@ -481,42 +484,15 @@ class World:
     def check(self) -> None:
         for session, state in self.sessions.items():
             assert self.folded(session) == state
-            self._check_journal(session)
+            check_journal(self.events(session))
             assert todo(state) == todo(self.folded(session))
-        self._check_slots()
+        alive = {sandbox.reservation for sandbox in self.sandboxes_alive()}
+        assert alive <= set(self.slots.held.values())
+        check_slots([recorded.event for recorded in self.log.get(slots.STREAM, [])], alive, self.limit)
         assert all(count == 1 for count in self.executed.values()), self.executed
         assert all(count <= 1 + self.retried[text] for text, count in self.texts.items())
         assert not self.wrongly_stopped
 
-    def _check_journal(self, session: str) -> None:
-        reads: list[e.JournalRead] = []
-        for recorded in self.log.get(f"session:{session}", []):
-            if isinstance(recorded.event, e.SandboxReserved):
-                reads = []
-            if isinstance(recorded.event, e.JournalRead):
-                reads.append(recorded.event)
-                for one, next_one in pairwise(reads[-2:]):
-                    goes_on = (next_one.epoch, next_one.start) == (one.epoch, one.end)
-                    assert goes_on or (next_one.epoch > one.epoch and next_one.start == 0)
-
-    def _check_slots(self) -> None:
-        alive = {sandbox.reservation for sandbox in self.sandboxes_alive()}
-        assert len(alive) <= self.limit
-        assert alive <= set(self.slots.held.values()), "a sandbox without a reservation"
-        waiting: list[str] = []
-        held: dict[str, str] = {}
-        for recorded in self.log.get(slots.STREAM, []):
-            match recorded.event:
-                case e.Asked(session=session):
-                    assert session not in waiting
-                    waiting.append(session)
-                case e.Left(session=session):
-                    waiting.remove(session)
-                case e.Granted(session=session, reservation=reservation):
-                    assert waiting.pop(0) == session, "not first come, first served"
-                    held[reservation] = session
-                    assert len(held) <= self.limit
-                case e.Released(reservation=reservation):
-                    del held[reservation]
-                case other:
-                    raise AssertionError(other)
+    def events(self, session: str) -> list[e.Event]:
+        """What the log tells of a session."""
+        return [recorded.event for recorded in self.log.get(f"session:{session}", [])]
