@@ -39,7 +39,10 @@ class PlaygroundError(Exception):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run it. `real`: the real model, with the key from CLAUDE_API_KEY. `port`: 0 is any free one."""
+    """How to run it. `real`: the real model, with the key from CLAUDE_API_KEY. `port`: 0 is any free one.
+
+    `bot`: what Python runs as the bot; a drill has its own that dies at chosen moments, with `bot_environment` to tell which.
+    """
 
     folder: Path
     host: str = "127.0.0.1"
@@ -49,6 +52,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     claude: Path | None = None
     watch: bool = True
     max_sandboxes: int = 3
+    bot: tuple[str, ...] = ("-m", "adapters.cli", "run")
+    bot_environment: dict[str, str] = {}
 
 
 class Playground:
@@ -77,7 +82,7 @@ class Playground:
         self.discord = await self._start(
             "discord", ["-m", "adapters.local.localdiscord", *self._discord_arguments()], {}
         )
-        await self._start("bot", ["-m", "adapters.cli", "run"], self._bot_environment(gateway))
+        await self._start("bot", list(self._options.bot), self._bot_environment(gateway))
 
     async def start_postgres(self) -> None:
         """Start the database, and make ours in it."""
@@ -189,7 +194,8 @@ class Playground:
         }
 
     def _bot_environment(self, gateway: dict[str, Any]) -> dict[str, str]:
-        environment = self._database() | {
+        environment = self._database() | self._options.bot_environment
+        environment |= {
             "DISCORD_TOKEN": self.discord["token"],
             "DISCORD_API_URL": self.discord["rest_url"],
             "DISCORD_GUILD_ID": self.discord["guild_id"],

@@ -39,6 +39,8 @@ from schema.events import UsageCounted
 
 _CONTACT_SECONDS = 600.0
 _START_SECONDS = 60.0
+_LOCAL_DISK = 10 << 30
+"""Bytes a local sandbox may fill: its share of a disk that it shares with everything else on this machine."""
 
 log_line = structlog.get_logger(__name__)
 
@@ -78,7 +80,12 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             agent = ClaudeAgent(
                 sandbox,
                 keyring,
-                CliSettings(cli=str(_cli(settings)), base_url=settings.gateway_url, isolated=sandbox.isolated),
+                CliSettings(
+                    cli=str(_cli(settings)),
+                    base_url=settings.gateway_url,
+                    isolated=sandbox.isolated,
+                    disk_bytes=_LOCAL_DISK,
+                ),
                 lambda session, reservation: tokens.make(secret, session, reservation),
             )
             world = World(

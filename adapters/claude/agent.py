@@ -84,7 +84,7 @@ class ClaudeAgent:
         await self._channel(reservation, context).restart()
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
-        """Give the CLI one line. Its id names the CLI's life too: with the CLI, what was sent to it is lost."""
+        """Give the CLI one line. What was sent to a CLI is lost with it: the supervisor takes the id again for the next."""
         kind, _, name = item.partition(":")
         session = context.session
         match kind:
@@ -95,7 +95,7 @@ class ClaudeAgent:
             case _:
                 line = wire.interrupt(f"stop-{name}")
         if line:
-            await self._channel(reservation, context).send(f"{kind}-{name}-{session.cli_lives}", line)
+            await self._channel(reservation, context).send(f"{kind}-{name}", line)
 
     async def _prompt(self, session: Session, prompt: str) -> bytes | None:
         if session.sent is None or session.sent.prompt != prompt:

@@ -50,10 +50,13 @@ async def open_discord(
         cache_settings=hikari.impl.CacheSettings(components=hikari.api.CacheComponents.NONE),
     )
     connection = Connection(bot, options, log, keyring, tokens)
-    try:
-        yield connection
-    finally:
-        await connection.close()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.ingress.run)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+            tasks.cancel_scope.cancel()
 
 
 class Connection:
@@ -68,7 +71,7 @@ class Connection:
         self._application = application
         self._bot = bot
         self._guilds = options.guilds
-        self._ingress = Ingress(
+        self.ingress = Ingress(
             bot,
             log,
             keyring,
@@ -80,7 +83,7 @@ class Connection:
 
     async def listen(self) -> None:
         """Open the gateway, publish the commands. Raises GiveUp with what Discord does not like about us."""
-        await self._ingress.open()
+        await self.ingress.open()
         try:
             await self._bot.start(check_for_updates=False)
         except (hikari.UnauthorizedError, hikari.GatewayServerClosedConnectionError) as error:

@@ -17,7 +17,7 @@ import structlog
 from adapters.discord.chat import Tokens
 from adapters.discord.errors import discord_call
 from adapters.discord.texts import texts
-from engine.ports import Committed, Duplicate, EngineError, EventLog, Keyring
+from engine.ports import Committed, Duplicate, EngineError, EventLog, GiveUp, Keyring
 from projections.exact import MESSAGES, THREADS
 from schema.envelope import Append, Draft, Write
 from schema.events import Received, ThreadOpened
@@ -27,6 +27,7 @@ RECORD_SECONDS = 2.0
 
 LARGEST_PASTE = 1 << 20
 _PASTE_SECONDS = 5.0
+_CATCH_UP_SECONDS = 2.0
 _INTERACTIONS = {2: "command", 3: "component"}
 _PEOPLE_SAY = {0, 19}  # DEFAULT and REPLY
 _HANDLED = frozenset(
@@ -122,6 +123,7 @@ class Ingress:
         self._threads: dict[str, str] = {}
         self._read_up_to: dict[str, str] = {}
         self._behind: set[str] = set()
+        self._fell_behind = anyio.Event()
         self._order: dict[str, anyio.Lock] = {}
 
     async def open(self) -> None:
@@ -135,6 +137,9 @@ class Ingress:
         for recorded in committed.recorded:
             if isinstance(recorded.event, ThreadOpened):
                 self._threads[recorded.event.thread] = recorded.stream.partition(":")[2]
+                # people may have written before we knew that the thread is ours
+                self._behind.add(recorded.event.thread)
+                self._fell_behind.set()
 
     async def _payload(self, event: hikari.ShardPayloadEvent) -> None:
         payload = dict(event.payload)
@@ -146,7 +151,7 @@ class Ingress:
     async def _handle(self, name: str, payload: Payload) -> None:
         if name == "READY":
             self._behind = set(self._threads)
-            await self._catch_up_all()
+            self._fell_behind.set()
             return
         if name not in _HANDLED:
             return
@@ -280,10 +285,14 @@ class Ingress:
 
     # --- catching up -------------------------------------------------------------------------------------------------
 
-    async def _catch_up_all(self) -> None:
-        for thread in sorted(self._behind, key=int, reverse=True):
-            async with self._ordered(thread):
-                await self._catch_up(thread)
+    async def run(self) -> None:
+        """Catch up with threads as they fall behind, the newest first, for ever."""
+        while True:
+            await self._fell_behind.wait()
+            self._fell_behind = anyio.Event()
+            for thread in sorted(self._behind, key=int, reverse=True):
+                async with self._ordered(thread):
+                    await self._catch_up(thread)
 
     async def _catch_up(self, thread: str) -> None:
         """Record what was said while nobody listened. The caller holds the thread's order."""
@@ -293,9 +302,12 @@ class Ingress:
         try:
             async with discord_call("catching up"):
                 missed = await self._bot.rest.fetch_messages(int(thread), after=int(after)).limit(200)
+        except GiveUp:  # the thread is gone: nothing was missed
+            missed = ()
         except EngineError as error:
             log_line.warning("catch_up", thread=thread, error=str(error))
-            self._behind.discard(thread)
+            await anyio.sleep(_CATCH_UP_SECONDS)
+            self._fell_behind.set()
             return
         for message in sorted(missed, key=lambda one: one.id):
             payload = _as_payload(message, thread)
