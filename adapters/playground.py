@@ -24,7 +24,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from adapters.claude import supervisor
-from adapters.local.localdiscord.people import open_people
+from adapters.local.discord.people import open_people
 from adapters.local.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.local.script import LANGUAGES, Script, StepError
@@ -79,9 +79,7 @@ class Playground:
         self.sandboxes.mkdir(mode=0o700, exist_ok=True)
         model = await self._start("model", ["-m", "adapters.local.model", *self._model_arguments()], {})
         gateway = await self._start("gateway", ["-m", "adapters.cli", "gateway"], self._gateway_environment(model))
-        self.discord = await self._start(
-            "discord", ["-m", "adapters.local.localdiscord", *self._discord_arguments()], {}
-        )
+        self.discord = await self._start("discord", ["-m", "adapters.local.discord", *self._discord_arguments()], {})
         await self._start("bot", list(self._options.bot), self._bot_environment(gateway))
 
     async def start_postgres(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.local.localdiscord.people import Person, buttons
+from adapters.local.discord.people import Person, buttons
 
 Message = dict[str, Any]
 STEP_SECONDS = 60.0

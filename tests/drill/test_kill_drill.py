@@ -21,12 +21,13 @@ import asyncpg
 import psutil
 import pytest
 
-from adapters.local.localdiscord.people import Person, PersonError, buttons, open_people
+from adapters.local.discord.people import Person, PersonError, buttons, open_people
 from adapters.playground import DATABASE, Options, Playground, open_playground
 
 KILLS = int(os.environ.get("DRILL_KILLS") or 20)
 SEED = int(os.environ.get("DRILL_SEED") or random.randrange(1 << 32))
 BOUNDARIES = ("append", "acknowledge", "send", "journal", "discord")
+MOST_PASSAGES = {"append": 15, "acknowledge": 2, "send": 2, "journal": 15, "discord": 10}
 TALKERS = 3
 ANSWER_SECONDS = 120.0
 
@@ -48,10 +49,14 @@ class Drill:
         self._over = False
 
     @property
-    def killed(self) -> int:
+    def own_deaths(self) -> Counter[str]:
+        """Where the bot died."""
         lives = self._folder / "lives"
-        own = len(lives.read_text().splitlines()) if lives.exists() else 0
-        return own + sum(self.deaths.values())
+        return Counter(lives.read_text().splitlines() if lives.exists() else [])
+
+    @property
+    def killed(self) -> int:
+        return self.own_deaths.total() + self.deaths.total()
 
     # --- people ------------------------------------------------------------------------------------------------------
 
@@ -124,7 +129,7 @@ class Drill:
     async def reap(self) -> None:
         """Kill something else than the bot, every now and then."""
         while self.killed < KILLS:
-            await anyio.sleep(self._rng.uniform(0.5, 2.5))
+            await anyio.sleep(self._rng.uniform(2.0, 6.0))
             victim = self._rng.choice(("postgres", "gateway", "cli", "supervisor"))
             if self._kill(victim):
                 self.deaths[victim] += 1
@@ -238,10 +243,10 @@ def _next(person: Person, thread: str, after: str, mark: str) -> Message | None:
 @pytest.fixture
 async def drill(tmp_path: Path) -> AsyncGenerator[Drill]:
     rng = random.Random(SEED)
-    plan = [(boundary, side, rng.randint(1, 12)) for boundary in BOUNDARIES for side in ("before", "after")]
-    plan *= KILLS // len(plan) + 1
-    rng.shuffle(plan)
-    (tmp_path / "plan").write_text(json.dumps(plan[: max(1, KILLS * 2 // 3)]))
+    ways = [(boundary, side) for boundary in BOUNDARIES for side in ("before", "after")] * (KILLS // 10 + 1)
+    rng.shuffle(ways)
+    plan = [(boundary, side, rng.randint(1, MOST_PASSAGES[boundary])) for boundary, side in ways]
+    (tmp_path / "plan").write_text(json.dumps(plan))
     options = Options(
         folder=tmp_path / "playground",
         bot=(str(Path(__file__).with_name("bot.py")),),
@@ -266,5 +271,7 @@ async def test_nothing_is_lost_and_nothing_is_doubled(drill: Drill) -> None:
             for number in range(TALKERS):
                 tasks.start_soon(drill.talk, alice, f"talker{number}")
         wrong = await drill.balance(alice)
-    print(f"killed {drill.killed}: {dict(drill.deaths)}; {len(drill.prompts)} prompts, {len(drill.cut)} cut")
+    print(
+        f"killed {drill.killed}: {dict(drill.deaths)} {dict(drill.own_deaths)}; {len(drill.prompts)} prompts, {len(drill.cut)} cut"
+    )
     assert not wrong, "\n".join([f"DRILL_SEED={SEED}", *wrong])

@@ -22,6 +22,7 @@ from adapters.claude.gateway import tokens
 from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, Rules, refusal
 from adapters.claude.gateway.usage import Meter, Refusal
 from adapters.settings import Secret
+from engine.ports import TryAgain
 from schema.events import UsageCounted
 
 _CONNECT_SECONDS = 15
@@ -101,7 +102,11 @@ class Gateway:
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         known = tokens.read(self._config.secret, _token(request))
-        if known is None or not await self._policy.is_open(*known):
+        try:
+            good = known is not None and await self._policy.is_open(*known)
+        except TryAgain as error:  # a status that the CLI tries again
+            return _error(529, "overloaded_error", str(error))
+        if known is None or not good:
             return _refuse("this session token is not (any more) good for anything")
         session, reservation = known
         load = self._loads.setdefault(session, _Load())

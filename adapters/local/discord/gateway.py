@@ -1,5 +1,6 @@
 """The gateway, v10: HELLO, IDENTIFY, heartbeats, RESUME with replay, zlib-stream (`notes/discord.md` §6)."""
 
+import asyncio
 import json
 import zlib
 from collections import deque
@@ -14,6 +15,7 @@ from adapters.local.discord.store import Store
 
 _HEARTBEAT_MS = 41250
 _REPLAYED = 2000
+_MESSAGES = 1 << 9
 _MESSAGE_CONTENT = 1 << 15
 _SECRETIVE = ("MESSAGE_CREATE", "MESSAGE_UPDATE")
 
@@ -21,9 +23,15 @@ _SECRETIVE = ("MESSAGE_CREATE", "MESSAGE_UPDATE")
 class Socket:
     """One connection: frames are binary and share one zlib stream, each ending with a sync flush."""
 
-    def __init__(self, ws: web.WebSocketResponse, compress: str | None) -> None:
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport | None, compress: str | None) -> None:
         self.ws = ws
+        self._transport = transport
         self._zlib = zlib.compressobj() if compress == "zlib-stream" else None
+
+    def abort(self) -> None:
+        """Cut it without a word."""
+        if self._transport:
+            self._transport.abort()
 
     async def send(self, frame: Json) -> None:
         data = json.dumps(frame).encode()
@@ -48,6 +56,8 @@ class Session:
 
     async def dispatch(self, name: str, data: Json) -> None:
         """Send an event, and remember it for a RESUME."""
+        if name.startswith("MESSAGE_") and not self.intents & _MESSAGES:
+            return
         if name in _SECRETIVE and not self.intents & _MESSAGE_CONTENT:
             data = data | {"content": "", "attachments": [], "embeds": [], "components": []}
         self.sequence += 1
@@ -74,8 +84,8 @@ class Gateway:
     async def drop(self) -> None:
         """Cut every connection without a word."""
         for session in self._sessions.values():
-            if session.socket and (transport := session.socket.ws._req and session.socket.ws._req.transport):  # noqa: SLF001 - aiohttp has no public way to abort
-                transport.abort()
+            if session.socket:
+                session.socket.abort()
 
     async def invalidate(self) -> None:
         """Forget every session: the next RESUME is refused, and events until then are lost to it."""
@@ -86,7 +96,7 @@ class Gateway:
         """One connection, until it ends."""
         ws = web.WebSocketResponse(max_msg_size=1 << 20)
         await ws.prepare(request)
-        socket = Socket(ws, request.query.get("compress"))
+        socket = Socket(ws, request.transport, request.query.get("compress"))
         await socket.send({"op": 10, "d": {"heartbeat_interval": _HEARTBEAT_MS}, "s": None, "t": None})
         session: Session | None = None
         async for received in ws:

@@ -29,10 +29,10 @@ _UNLIMITED = re.compile(r"/(interactions|webhooks)/")
 
 
 class Refused(msgspec.Struct):
-    """A 429: seconds until the next free slot, and whose limit it was."""
+    """A 429: seconds until the next free slot, and whether it was the limit of all requests together."""
 
     retry_after: float
-    shared: bool
+    whole: bool
 
 
 class Limits:
@@ -46,7 +46,7 @@ class Limits:
     def hit(self, method: str, path: str) -> tuple[Headers, Refused | None]:
         """Count one request: the headers of its answer, and the refusal when it was one too many."""
         if not _UNLIMITED.match(path) and (late := self._too_many()):
-            return {}, Refused(late, shared=True)
+            return {}, Refused(late, whole=True)
         for wanted, pattern, bucket, limit, per in _RULES:
             found = pattern.match(path) if method == wanted else None
             if found:
@@ -68,7 +68,7 @@ class Limits:
         level = max(0.0, level - (now - since) / slot)
         refused = None
         if level + 1 > limit + 1e-9:
-            refused = Refused((level + 1 - limit) * slot, shared=False)
+            refused = Refused((level + 1 - limit) * slot, whole=False)
         else:
             level += 1
         self._levels[key] = (level, now)

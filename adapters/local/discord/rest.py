@@ -23,10 +23,6 @@ log_line = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Fault(dict[str, Any]):
-    """An injected failure: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status`."""
-
-
 class Rest:
     """The routes. `journal`: a line for each of the bot's requests, its tokens cut out."""
 
@@ -35,6 +31,7 @@ class Rest:
         self._journal = journal
         self._limits = limits or Limits()
         self.faults: list[Json] = []
+        """Injected failures: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status` (0: cut off)."""
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -92,9 +89,13 @@ class Rest:
             return _json({"message": "401: Unauthorized", "code": 0}, 401)
         headers, refused = self._limits.hit(request.method, path)
         if refused:
-            scope = "shared" if refused.shared else "user"
+            scope = "global" if refused.whole else "user"
             headers |= {"X-RateLimit-Scope": scope, "Retry-After": f"{refused.retry_after:.3f}"}
-            body = {"message": "You are being rate limited.", "retry_after": refused.retry_after, "global": False}
+            body = {
+                "message": "You are being rate limited.",
+                "retry_after": refused.retry_after,
+                "global": refused.whole,
+            }
             return _json(body, 429, headers)
         fault = self._fault(request.method, path)
         if fault and not fault.get("after"):
@@ -103,6 +104,8 @@ class Rest:
             answer = await handler(request)
         except DiscordError as error:
             answer = _json(error.body, error.status)
+        except ValueError:
+            answer = _json({"message": "400: Bad Request", "code": 0}, 400)
         if fault:
             return self._fail(request, fault)
         answer.headers.update(headers)
@@ -137,8 +140,9 @@ class Rest:
             journal.write(json.dumps(entry) + "\n")
 
     async def _lacking(self, request: web.Request) -> web.StreamResponse:
-        log_line.error("lacking", method=request.method, path=request.path)
-        words = f"501: the local Discord lacks {request.method} {request.path}"
+        path = _TOKENS.sub(r"\1…", request.path.removeprefix(PREFIX))
+        log_line.error("lacking", method=request.method, path=path)
+        words = f"501: the local Discord lacks {request.method} {path}"
         return _json({"message": words, "code": 0}, 501)
 
     async def _nothing(self, request: web.Request) -> web.StreamResponse:
@@ -261,7 +265,7 @@ async def read_body(server: Server, request: web.Request) -> tuple[Json, list[Js
     form = await request.post()
     for name, part in form.items():
         if name == "payload_json":
-            asked = json.loads(part.file.read() if isinstance(part, web.FileField) else str(part))
+            asked = json.loads(part.file.read() if isinstance(part, web.FileField) else part)
         elif isinstance(part, web.FileField):
             data = part.file.read()
             kind = part.content_type or "application/octet-stream"

@@ -130,7 +130,8 @@ class Server:
         named = [one for one in self.store.users() if f"<@{one['id']}>" in content or f"<@!{one['id']}>" in content]
         everyone = re.search(r"@(everyone|here)", content) is not None
         if allowed is not None:
-            kinds, users = allowed.get("parse") or [], [str(one) for one in allowed.get("users") or []]
+            kinds: list[str] = allowed.get("parse") or []
+            users: list[str] = [str(one) for one in allowed.get("users", [])]
             everyone = everyone and "everyone" in kinds
             named = [one for one in named if "users" in kinds or one["id"] in users]
         return {"mentions": named, "mention_everyone": everyone}
@@ -257,7 +258,7 @@ class Server:
             flags = int(data.get("flags") or 0) | (LOADING if asked["type"] == 5 else 0)
             made = self._private(kept, data.get("content") or "", flags, data)
             kept["original"] = made["id"]
-            answer["resource"] = {"type": asked["type"], "message": made}
+            answer["resource"] = {"type": 4, "message": made}
             answer["interaction"] |= {
                 "response_message_id": made["id"],
                 "response_message_loading": asked["type"] == 5,

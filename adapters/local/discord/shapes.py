@@ -217,7 +217,7 @@ def guild(identity: str, owner: str, name: str, channels: list[Json], threads: l
 
 
 def message(identity: str, where: str, author: Json, content: str, **more: Any) -> Json:
-    return {
+    made: Json = {
         "id": identity,
         "type": 0,
         "channel_id": where,
@@ -234,7 +234,8 @@ def message(identity: str, where: str, author: Json, content: str, **more: Any) 
         "components": [],
         "pinned": False,
         "flags": 0,
-    } | more
+    }
+    return made | more
 
 
 def application(identity: str, bot: Json, owner: Json) -> Json:

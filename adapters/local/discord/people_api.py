@@ -9,9 +9,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from adapters.local.localdiscord.rest import Rest, read_body
-from adapters.local.localdiscord.server import DiscordError, Server
-from adapters.local.localdiscord.shapes import Json
+from adapters.local.discord.rest import Rest, read_body
+from adapters.local.discord.server import DiscordError, Server
+from adapters.local.discord.shapes import Json
 
 _PAGE = {"": "page.html", "page.css": "page.css", "page.js": "page.js"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
@@ -64,7 +64,7 @@ class PeopleApi:
 
     async def _page(self, request: web.Request) -> web.Response:
         name = _PAGE[request.match_info["name"]]
-        body = files("adapters.local.localdiscord").joinpath("page", name).read_text(encoding="utf-8")
+        body = files("adapters.local.discord").joinpath("page", name).read_text(encoding="utf-8")
         headers = {
             "Content-Security-Policy": _CSP,
             "X-Content-Type-Options": "nosniff",

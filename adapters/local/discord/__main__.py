@@ -1,4 +1,4 @@
-"""`python -m adapters.local.localdiscord --state DIR --port N [--host H] [--about FILE]`: says where it is, then serves."""
+"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE]`: says where it is, then serves."""
 
 import argparse
 import asyncio
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from adapters.local.localdiscord.people_api import PeopleApi
-from adapters.local.localdiscord.rest import PREFIX, Rest
-from adapters.local.localdiscord.server import Server
-from adapters.local.localdiscord.shapes import Json
-from adapters.local.localdiscord.store import Store
+from adapters.local.discord.people_api import PeopleApi
+from adapters.local.discord.rest import PREFIX, Rest
+from adapters.local.discord.server import Server
+from adapters.local.discord.shapes import Json
+from adapters.local.discord.store import Store
 
 _LARGEST_REQUEST = 64 << 20
 
@@ -61,7 +61,7 @@ def _announce(server: Server, host: str, port: int) -> Json:
 
 def main() -> None:
     """Read the arguments and serve."""
-    parser = argparse.ArgumentParser(prog="adapters.local.localdiscord", description="A Discord for one machine")
+    parser = argparse.ArgumentParser(prog="adapters.local.discord", description="A Discord for one machine")
     parser.add_argument("--state", type=Path, required=True, help="folder of everything it remembers")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
