@@ -265,8 +265,10 @@ class _Agent:
         await self._process.stop_here()
         with anyio.CancelScope(shield=True):  # a request to create a pod is not taken back by hanging up
             await self._process.stop_here()
+            session = context.session.id
+            if stage.store.facts.epochs[f"session:{session}"] != context.epoch:
+                raise Fenced(reservation)  # what a deposed process creates is reaped (P5), which is not played here
             if reservation not in stage.sandboxes:
-                session = context.session.id
                 stage.sandboxes[reservation] = Sandbox(reservation, session, stage)
         sandbox = stage.sandboxes[reservation]
         if not sandbox.alive:

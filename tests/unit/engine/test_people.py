@@ -1,0 +1,282 @@
+"""What people want, and what becomes of it."""
+
+import pytest
+
+from engine.commands import (
+    Answer,
+    ChangeThread,
+    Close,
+    Command,
+    Edit,
+    Reason,
+    Reject,
+    Remove,
+    Resolve,
+    ShowStatus,
+    Start,
+    Stop,
+    Submit,
+    Tick,
+)
+from schema import events as e
+from schema.sealed import Sealed
+from tests.unit.engine.given import (
+    ASKING,
+    CLOSED,
+    CLOSING,
+    CUT,
+    LOST,
+    OPENED,
+    READY,
+    REQUESTED,
+    SECOND,
+    SENT,
+    STARTER,
+    STRANGER,
+    WORKING,
+    given,
+    queued,
+    refused,
+    text,
+    wanted,
+    when,
+)
+
+COMMANDS: list[Command] = [
+    Submit(prompt="p9", text=text()),
+    Edit(prompt="p1", text=text()),
+    Remove(prompt="p1"),
+    Stop(),
+    Answer(request="q", choice="allow"),
+    Resolve(turn=1, choice="retry", prompt="p9", text=text()),
+    Close(),
+]
+
+
+def name(command: Command) -> str:
+    return type(command).__name__
+
+
+# --- who may ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name)
+def test_whoever_did_not_start_it_decides_nothing_in_it(command: Command) -> None:
+    assert when(given(*ASKING), command, by=STRANGER) == refused("not_yours", by=STRANGER)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ShowStatus(), ChangeThread(what="archived")], ids=name)
+def test_nothing_can_be_done_where_no_session_is(command: Command) -> None:
+    assert when(given(), command) == refused("no_session")
+
+
+@pytest.mark.parametrize("history", [CLOSING, CLOSED], ids=["closing", "closed"])
+@pytest.mark.parametrize("command", COMMANDS, ids=name)
+def test_what_ends_or_has_ended_takes_no_orders(command: Command, history: tuple[e.SessionEvent, ...]) -> None:
+    assert when(given(*history), command) == refused("closed")
+
+
+def test_anybody_may_ask_how_it_stands() -> None:
+    assert when(given(*READY), ShowStatus(), by=STRANGER) == [e.Noted(by=STRANGER, locale="ja", what="status")]
+
+
+def test_what_could_not_be_understood_is_refused_with_its_reason() -> None:
+    assert when(given(), Reject(reason=Reason.MALFORMED, detail="x")) == refused("malformed", "x")
+
+
+# --- start -----------------------------------------------------------------------------------------------------------
+
+START = Start(guild="g", channel="c", prompt="p1", text=text())
+
+
+def test_a_session_begins_with_its_first_prompt() -> None:
+    assert when(given(), START) == [REQUESTED, queued("p1")]
+
+
+def test_a_session_begins_without_a_prompt() -> None:
+    assert when(given(), Start(guild="g", channel="c")) == [REQUESTED]
+
+
+def test_a_session_begins_once() -> None:
+    assert when(given(REQUESTED), START) == refused("already")
+
+
+@pytest.mark.parametrize(("size", "reason"), [(0, "empty"), (101, "too_long")])
+def test_a_session_does_not_begin_with_a_prompt_nobody_could_send(size: int, reason: str) -> None:
+    start = Start(guild="g", channel="c", prompt="p1", text=text(size=size))
+    assert when(given(), start) == refused(reason)
+
+
+# --- prompts ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_idle_claude_gets_a_prompt_at_once() -> None:
+    assert when(given(*READY), Submit(prompt="p1", text=text())) == [queued("p1"), e.PromptSent(prompt="p1")]
+
+
+@pytest.mark.parametrize("history", [OPENED, SENT, WORKING, LOST], ids=["waiting", "sent", "working", "lost"])
+def test_else_a_prompt_waits(history: tuple[e.SessionEvent, ...]) -> None:
+    assert when(given(*history), Submit(prompt="p2", text=text())) == [queued("p2")]
+
+
+@pytest.mark.parametrize(("size", "reason"), [(0, "empty"), (101, "too_long")])
+def test_a_prompt_that_cannot_be_sent_is_refused(size: int, reason: str) -> None:
+    assert when(given(*READY), Submit(prompt="p1", text=text(size=size))) == refused(reason)
+
+
+def test_the_queue_has_an_end() -> None:
+    full = given(*WORKING, queued("p2"), queued("p3"))
+    assert when(full, Submit(prompt="p4", text=text())) == refused("queue_full", "2")
+
+
+def test_a_waiting_prompt_can_be_changed() -> None:
+    edited = e.PromptEdited(prompt="p2", by=STARTER, text=Sealed(b"else"), size=4)
+    waiting = given(*WORKING, queued("p2"))
+    assert when(waiting, Edit(prompt="p2", text=text("else", 4))) == [edited]
+    assert given(*WORKING, queued("p2"), queued("p3"), edited).queue[0].text == b"else"
+
+
+def test_a_change_that_cannot_be_sent_is_refused() -> None:
+    assert when(given(*WORKING, queued("p2")), Edit(prompt="p2", text=text(size=0))) == refused("empty")
+
+
+def test_a_waiting_prompt_can_be_taken_back() -> None:
+    assert when(given(*WORKING, queued("p2")), Remove(prompt="p2")) == [e.PromptRemoved(prompt="p2", by=STARTER)]
+
+
+@pytest.mark.parametrize("command", [Edit(prompt="p1", text=text()), Remove(prompt="p1")], ids=name)
+def test_a_prompt_that_was_sent_is_fixed(command: Command) -> None:
+    assert when(given(*SENT), command) == refused("not_queued")
+
+
+# --- stop ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [None, 1])
+def test_the_running_turn_is_stopped(turn: int | None) -> None:
+    assert when(given(*WORKING), Stop(turn=turn)) == [e.StopAsked(turn=1, by=STARTER)]
+
+
+def test_the_button_of_another_turn_stops_nothing() -> None:
+    assert when(given(*WORKING), Stop(turn=0)) == refused("not_running")
+
+
+def test_nothing_runs_nothing_is_stopped() -> None:
+    assert when(given(*READY), Stop()) == refused("not_running")
+
+
+def test_a_prompt_on_its_way_is_stopped_when_its_turn_begins() -> None:
+    assert when(given(*SENT), Stop()) == [e.StopAsked(turn=1, by=STARTER)]
+    begun = given(*SENT, e.StopAsked(turn=1, by=STARTER), e.TurnStarted(turn=1, prompt="p1", by=STARTER))
+    assert "stop:1" in wanted(begun)
+
+
+def test_a_turn_that_began_by_itself_meanwhile_is_not_stopped_for_it() -> None:
+    stopped = (*SENT, e.StopAsked(turn=1, by=STARTER), e.TurnStarted(turn=1, prompt="", by=STARTER))
+    assert "stop:1" not in wanted(given(*stopped))
+    assert "stop:2" in wanted(given(*stopped, e.TurnStarted(turn=2, prompt="p1", by=STARTER)))
+
+
+@pytest.mark.parametrize("history", [SENT, WORKING], ids=["sent", "working"])
+def test_a_second_stop_comes_to_the_same(history: tuple[e.SessionEvent, ...]) -> None:
+    stopping = given(*history, e.StopAsked(turn=1, by=STARTER))
+    assert when(stopping, Stop()) == [e.Noted(by=STARTER, locale="ja", what="stopping")]
+
+
+# --- permissions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", ["allow", "always", "deny"])
+def test_an_open_question_is_answered(choice: str) -> None:
+    answered = e.AnswerGiven(request="q", by=STARTER, choice=choice)
+    assert when(given(*ASKING), Answer(request="q", choice=choice)) == [answered]
+    assert "answer:q" in wanted(given(*ASKING, answered))
+
+
+@pytest.mark.parametrize(
+    "over",
+    [e.AnswerGiven(request="q", by=STARTER, choice="deny"), e.AnswerExpired(request="q")],
+    ids=["answered", "expired"],
+)
+def test_a_question_is_answered_once(over: e.SessionEvent) -> None:
+    assert when(given(*ASKING, over), Answer(request="q", choice="allow")) == refused("expired")
+
+
+def test_a_question_nobody_asked_is_not_answered() -> None:
+    assert when(given(*WORKING), Answer(request="q", choice="allow")) == refused("expired")
+
+
+def test_a_question_expires_when_its_time_has_come() -> None:
+    assert when(given(*ASKING), Tick(), at=90 * SECOND - 1) == []
+    assert when(given(*ASKING), Tick(), at=90 * SECOND) == [e.AnswerExpired(request="q")]
+    assert "answer:q" in wanted(given(*ASKING, e.AnswerExpired(request="q")))
+
+
+# --- after a cut -----------------------------------------------------------------------------------------------------
+
+
+def test_retry_runs_the_same_text_under_a_new_id_before_what_waits() -> None:
+    cut = given(*CUT, queued("p2", "later"))
+    events = when(cut, Resolve(turn=1, choice="retry", prompt="p9", text=text("unused")))
+    resolved = e.CutResolved(turn=1, by=STARTER, choice="retry", prompt="p9")
+    assert events == [queued("p9", "do it"), resolved]
+    assert [one.prompt for one in given(*CUT, queued("p2"), *events).queue] == ["p9", "p2"]
+
+
+def test_continue_runs_its_own_text_before_what_waits() -> None:
+    events = when(given(*CUT, queued("p2")), Resolve(turn=1, choice="continue", prompt="p9", text=text("go on")))
+    assert events[0] == queued("p9", "go on")
+    assert [one.prompt for one in given(*CUT, queued("p2"), *events).queue] == ["p9", "p2"]
+
+
+def test_just_another_prompt_goes_on_too_behind_what_waits() -> None:
+    events = when(given(*CUT, queued("p2")), Submit(prompt="p9", text=text()))
+    assert events == [queued("p9"), e.CutResolved(turn=1, by=STARTER, choice="prompt", prompt="p9")]
+    assert [one.prompt for one in given(*CUT, queued("p2"), *events).queue] == ["p2", "p9"]
+
+
+def test_a_turn_without_a_prompt_can_only_go_on() -> None:
+    cut = given(*READY, e.TurnStarted(turn=1, prompt="", by=STARTER), e.TurnCut(turn=1, why="cli"))
+    assert when(cut, Resolve(turn=1, choice="retry", prompt="p9", text=text("go on")))[0] == queued("p9", "go on")
+
+
+@pytest.mark.parametrize(
+    "history", [WORKING, (*CUT, e.TurnStarted(turn=2, prompt="", by=STARTER))], ids=["uncut", "other"]
+)
+def test_the_button_of_a_turn_that_is_not_cut_does_nothing(history: tuple[e.SessionEvent, ...]) -> None:
+    assert when(given(*history), Resolve(turn=2, choice="retry", prompt="p9", text=text())) == refused("not_cut")
+
+
+# --- close, and the thread -------------------------------------------------------------------------------------------
+
+
+def test_a_session_with_a_sandbox_hands_over_first() -> None:
+    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked")]
+    assert wanted(given(*CLOSING))[0] == "handover"
+
+
+def test_a_session_that_holds_nothing_is_closed_at_once() -> None:
+    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), e.Closed()]
+
+
+def test_a_deleted_thread_closes_the_session() -> None:
+    events = when(given(*READY), ChangeThread(what="deleted"), by="")
+    assert events == [e.ThreadChanged(what="deleted"), e.CloseAsked(by="", why="deleted")]
+
+
+def test_a_session_that_closes_already_is_not_closed_again() -> None:
+    assert when(given(*CLOSING), ChangeThread(what="deleted"), by="") == [e.ThreadChanged(what="deleted")]
+
+
+@pytest.mark.parametrize("what", ["archived", "locked", "forbidden"])
+def test_what_happens_to_the_thread_is_known(what: str) -> None:
+    assert when(given(*READY), ChangeThread(what=what)) == [e.ThreadChanged(what=what, by=STARTER)]
+
+
+@pytest.mark.parametrize(
+    ("history", "what"),
+    [(READY, "unarchived"), ((*READY, e.ThreadChanged(what="locked")), "locked"), (CLOSED, "archived")],
+    ids=["is open", "is locked", "is closed"],
+)
+def test_what_changes_nothing_about_the_thread_is_noted(history: tuple[e.SessionEvent, ...], what: str) -> None:
+    assert when(given(*history), ChangeThread(what=what)) == [e.Noted(by=STARTER, locale="ja", what="thread")]
