@@ -187,7 +187,8 @@ class PersonError(Exception):
 
 def buttons(message: Json) -> list[Json]:
     """The buttons under a message."""
-    return [button for row in message.get("components") or [] for button in row.get("components") or []]
+    rows: list[Json] = message.get("components") or []
+    return [button for row in rows for button in row.get("components", [])]
 
 
 @asynccontextmanager

@@ -118,7 +118,8 @@ class PeopleApi:
         command = next((one for one in kept["list"] if one["name"] == asked["name"]), None)
         if command is None:
             raise DiscordError(404, 10063, "Unknown application command")
-        data = {"id": command["id"], "name": command["name"], "type": 1, "options": asked.get("options") or []}
+        options: list[Json] = asked.get("options") or []
+        data: Json = {"id": command["id"], "name": command["name"], "type": 1, "options": options}
         return {"interaction": await self._server.interact(2, asked["channel"], person, data)}
 
     async def _press(self, person: str, asked: Json, _: list[Json]) -> Json:

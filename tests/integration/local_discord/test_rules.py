@@ -95,4 +95,4 @@ async def test_a_message_has_one_thread_and_it_has_the_messages_id(local: Local)
 async def test_what_it_lacks_it_says_loudly(local: Local) -> None:
     status, _, body = await local.call("GET", "/voice/regions")
     assert status == 501
-    assert "GET /api/v10/voice/regions" in body["message"]
+    assert "GET /voice/regions" in body["message"]
