@@ -61,5 +61,7 @@ for _view in EXACT_VIEWS:
 
 def changes(stream: str, event: Event) -> list[tuple[str, Change]]:
     """What `event` does to the exact views: (view id, change)."""
-    views = _BY_KIND.get(type(event), ())
+    if type(event) not in _BY_KIND:
+        return []
+    views = _BY_KIND[type(event)]
     return [(view.id, change) for view in views if (change := view.change(stream, event)) is not None]

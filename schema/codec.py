@@ -4,8 +4,8 @@ Sealed texts stay sealed: here they are base64 and nothing else. What older rele
 `schema/upcasters.py`; what a newer one wrote is refused by name (`UnknownKind`), never guessed.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Any, get_args
 
 import msgspec
 
@@ -41,12 +41,8 @@ class Malformed(CodecError):
         self.position = position
 
 
-class Encoded(NamedTuple):
-    """An event as it is stored. `key_id` is the key of its sealed texts, None when it has none."""
-
-    kind: str
-    payload: bytes
-    key_id: int | None
+Encoded = tuple[str, bytes, int | None]
+"""An event as it is stored: its kind, its payload, and the id of the key of its sealed texts, None when it has none."""
 
 
 def _tag(struct: type[msgspec.Struct]) -> str:
@@ -61,34 +57,38 @@ KINDS: Mapping[str, type[Event]] = {kind: struct for struct, kind in _KIND.items
 FACTS: Mapping[str, type[Fact]] = {_tag(struct): struct for struct in get_args(Fact)}
 """Every fact that this release writes, by its tag."""
 
+
+def _sealed_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    fields = msgspec.structs.fields(struct)
+    return tuple(field.name for field in fields if field.type is Sealed or Sealed in get_args(field.type))
+
+
+_SEALED = {struct: _sealed_fields(struct) for struct in (*get_args(Event), *get_args(Fact))}
+
 _encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # pyright: ignore[reportArgumentType] - a union of types, which msgspec takes
 
 
 def encode(event: Event) -> Encoded:
     """The stored form of `event`. Raises ValueError when its texts are sealed under more than one key."""
-    kind = _KIND[type(event)]
+    struct = type(event)
     key: int | None = None
-    for box in sealed_texts(event):
-        if key is None:
-            key = key_id(box)
-        elif key != key_id(box):
-            raise ValueError(f"{kind} is sealed under the keys {key} and {key_id(box)}: an event has one at most")
-    return Encoded(kind, _encode(event), key)
-
-
-def sealed_texts(event: Event) -> Sequence[Sealed]:
-    """Every sealed text in `event`, its facts included."""
-    boxes = _boxes(event)
+    for name in _SEALED[struct]:
+        if (box := getattr(event, name)) is not None:
+            key = _same_key(event, key, box)
     if isinstance(event, JournalRead):
         for fact in event.facts:
-            boxes += _boxes(fact)
-    return boxes
+            for name in _SEALED[type(fact)]:
+                if (box := getattr(fact, name)) is not None:
+                    key = _same_key(event, key, box)
+    return _KIND[struct], _encode(event), key
 
 
-def _boxes(struct: Event | Fact) -> list[Sealed]:
-    # No field of an event or fact is bytes but a sealed text (tests/unit/test_codec.py holds them to it).
-    return [Sealed(value) for value in msgspec.structs.astuple(struct) if type(value) is bytes]
+def _same_key(event: Event, key: int | None, box: Sealed) -> int:
+    other = key_id(box)
+    if key is not None and key != other:
+        raise ValueError(f"{_KIND[type(event)]} is sealed under the keys {key} and {other}: an event has one at most")
+    return other
 
 
 def decode(

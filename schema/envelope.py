@@ -64,24 +64,26 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(append: Append) -> None:
     """Raise ValueError for an append that no log can store. Bugs are found here, before they can fail a batch."""
+    keys: list[str] = []
     for write in append.writes:
         _check_text("stream", write.stream)
         if not write.drafts:
             raise ValueError(f"a write to {write.stream} without drafts: guard a stream with `versions`")
         for draft in write.drafts:
             _check_text("actor", draft.actor)
-            if draft.key is not None:
-                _check_text("idempotency key", draft.key)
             if draft.to is not None:
                 _check_text("target", draft.to)
-    if append.settles and not append.writes:
-        raise ValueError("an append settles work without recording its outcome")
-    keys = [draft.key for write in append.writes for draft in write.drafts if draft.key is not None]
+            if draft.key is not None:
+                _check_text("idempotency key", draft.key)
+                keys.append(draft.key)
     if len(set(keys)) < len(keys):
         raise ValueError(f"an idempotency key stands twice in one append: {sorted(keys)}")
+    if append.settles and not append.writes:
+        raise ValueError("an append settles work without recording its outcome")
 
 
 def _check_text(what: str, text: str) -> None:
     if not text or "\0" in text:
         raise ValueError(f"{what} {text!r} is empty or has a NUL in it")
-    text.encode()  # raises a ValueError of its own for lone surrogates
+    if not text.isascii():
+        text.encode()  # raises a ValueError of its own for lone surrogates

@@ -65,13 +65,14 @@ class Databases:
 
 
 @contextmanager
-def databases() -> Generator[Databases]:
-    """Of the server that the environment names, or of an embedded one without fsync, which ends with this."""
+def databases(*, durable: bool = False) -> Generator[Databases]:
+    """Of the server that the environment names, or of an embedded one that ends with this, without fsync unless `durable`."""
     if dsn := os.environ.get(VARIABLE):
         yield Databases(dsn)
         return
     folder = Path(tempfile.mkdtemp(prefix="discord-claude-pg-"))
-    server = EmbeddedPostgres(folder, settings={"fsync": "off", "max_connections": "200"})
+    settings = {"max_connections": "200"} | ({} if durable else {"fsync": "off"})
+    server = EmbeddedPostgres(folder, settings=settings)
     try:
         anyio.run(server.start)
         yield Databases(server.dsn())

@@ -5,49 +5,39 @@ aside what does not fit (`Batch.take` says when): such an append is decided late
 """
 
 from asyncio import Future
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from projections import exact
 from schema.codec import Encoded
 from schema.envelope import Append, Draft, Recorded
 from schema.hashing import event_hash
 
-_HEADS = 16_384  # streams; about 5 MB
+_YOUNG = 8_192  # streams; all that is remembered takes about 5 MB
 
-
-class Head(NamedTuple):
-    """The last event of a stream, and the stream's id in the database."""
-
-    id: int
-    version: int
-    hash: bytes
+Head = tuple[int, int, bytes]
+"""The end of a stream: the stream's id in the database, the version and the hash of its last event."""
 
 
 class Heads:
-    """What this process knows about the ends of streams, the least recently used forgotten first.
+    """What this process knows about the ends of streams; what was not used for long is forgotten.
 
     Another process may have gone on since, so knowledge may be old, but it was true once: a stream is never shorter.
     """
 
     def __init__(self) -> None:
-        self._heads: OrderedDict[str, Head] = OrderedDict()
+        self._young: dict[str, Head] = {}
+        self._old: dict[str, Head] = {}
 
     def get(self, stream: str) -> Head | None:
         """What is known about `stream`."""
-        head = self._heads.get(stream)
-        if head is not None:
-            self._heads.move_to_end(stream)
-        return head
+        return self._young.get(stream) or self._old.get(stream)
 
     def learn(self, heads: Mapping[str, Head]) -> None:
-        """Take in newer knowledge."""
-        for stream, head in heads.items():
-            self._heads[stream] = head
-            self._heads.move_to_end(stream)
-        while len(self._heads) > _HEADS:
-            self._heads.popitem(last=False)
+        """Take in what was used or is newer."""
+        self._young.update(heads)
+        if len(self._young) > _YOUNG:
+            self._young, self._old = {}, self._young
 
 
 class Pending:
@@ -63,10 +53,9 @@ class Pending:
         self.future = future
         self.deadline = deadline
 
-    @property
-    def streams(self) -> set[str]:
-        """Every stream whose end must be known."""
-        return {write.stream for write in self.append.writes} | {stream for stream, _ in self.append.versions}
+    def streams(self) -> list[str]:
+        """Every stream whose end must be known; some more than once."""
+        return [write.stream for write in self.append.writes] + [stream for stream, _ in self.append.versions]
 
     def drafts(self) -> Iterable[tuple[str, Draft]]:
         """The drafts in order, each with its stream."""
@@ -100,31 +89,33 @@ class Batch:
 
     def take(self, pending: Pending) -> bool:
         """Take an append in, unless it cannot stand behind what is in the batch already, as far as that is known."""
-        if not self._fits(pending.append):
+        append = pending.append
+        for write in append.writes:
+            if write.expected is not None and write.expected != self.heads[write.stream][1]:
+                return False
+        for target, epoch in append.leases:
+            if self.leases.get(target, epoch) != epoch:
+                return False
+        simple = len(append.writes) <= 1 and len(append.leases) <= 1
+        if (not simple or append.versions or append.settles or self._keys) and not self._has_room(append):
             return False
         self.add(pending)
         return True
 
-    def _fits(self, append: Append) -> bool:
-        for target, epoch in append.leases:
-            if self.leases.get(target, epoch) != epoch:
-                return False
-        for stream, version in append.versions:
-            # guards are checked before anything of the batch is inserted
-            if stream in self.written or self.heads[stream].version > version:
-                return False
-            if self._guards.get(stream, version) != version:
-                return False
-        for write in append.writes:
-            if write.expected is not None and write.expected != self.heads[write.stream].version:
-                return False
-            if any(draft.key in self._keys for draft in write.drafts):
-                return False
-        return (
-            self._settles.isdisjoint(append.settles)
+    def _has_room(self, append: Append) -> bool:
+        """Nothing in `append` stands twice in it, or meets what is in the batch."""
+        once = (
+            len({write.stream for write in append.writes}) == len(append.writes)
+            and len({target for target, _ in append.leases}) == len(append.leases)
             and len(set(append.settles)) == len(append.settles)
-            and (len(append.writes) <= 1 or len({write.stream for write in append.writes}) == len(append.writes))
         )
+        # what decisions rest on is checked before anything of the batch is inserted
+        unmoved = all(
+            stream not in self.written and self.heads[stream][1] <= version == self._guards.get(stream, version)
+            for stream, version in append.versions
+        )
+        keys = {draft.key for write in append.writes for draft in write.drafts}
+        return once and unmoved and self._keys.isdisjoint(keys) and self._settles.isdisjoint(append.settles)
 
     def add(self, pending: Pending) -> None:
         """Take an append in that is known to fit."""
@@ -133,35 +124,37 @@ class Batch:
         for write in append.writes:
             self._write(write.stream, write.drafts, encoded)
         self.leases.update(append.leases)
-        self._guards.update(append.versions)
-        self._settles.update(append.settles)
-        self._agenda.update(append.agenda)
+        if append.versions:
+            self._guards.update(append.versions)
+        if append.settles:
+            self._settles.update(append.settles)
+        if append.agenda:
+            self._agenda.update(append.agenda)
         self.taken.append(pending)
 
     def _write(self, stream: str, drafts: Iterable[Draft], encoded: Iterable[Encoded]) -> None:
         number, version, previous = self.heads[stream]
-        rows = self.rows
         for draft, (kind, payload, key_id) in zip(drafts, encoded, strict=False):
             version += 1
             at, actor, cause, key = draft.at, draft.actor, draft.cause, draft.key
             previous = event_hash(previous, stream, version, kind, payload, key_id, at, actor, cause, key)
-            rows.append((number, version, kind, payload, key_id, previous, at, actor, cause, key))
+            self.rows.append((number, version, kind, payload, key_id, previous, at, actor, cause, key))
             if key is not None:
                 self._keys.add(key)
             if draft.to is not None:
-                self._opens.append((draft.to, len(rows), at))
+                self._opens.append((draft.to, len(self.rows), at))
             for view, (name, value) in exact.changes(stream, draft.event):
-                self._changes[view, name] = (value, len(rows))
+                self._changes[view, name] = (value, len(self.rows))
         self.written.add(stream)
-        self.heads[stream] = Head(number, version, previous)
+        self.heads[stream] = (number, version, previous)
 
     def columns(self) -> tuple[Sequence[Any], ...]:
         """The arguments of `log_append`, after the first two."""
         changes = self._changes
         return (
-            *(list(column) for column in (zip(*self.rows, strict=True) if self.rows else [()] * 10)),
+            self.rows,
             *(list(self.leases), list(self.leases.values())),
-            *([self.heads[stream].id for stream in self._guards], list(self._guards.values())),
+            *([self.heads[stream][0] for stream in self._guards], list(self._guards.values())),
             *([target for target, _ in self._settles], [position for _, position in self._settles]),
             *([row[i] for row in self._opens] for i in range(3)),
             *(list(self._agenda), list(self._agenda.values())),

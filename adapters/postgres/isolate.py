@@ -32,7 +32,9 @@ class Verdict:
 async def decide(connection: Connection, pendings: Sequence[Pending], verdict: Verdict) -> None:
     """Fill `verdict`, in the caller's transaction, which holds the head's lock from here on."""
     position = await connection.fetchval(LOCK_HEAD)
-    verdict.batch = Batch(await read_heads(connection, {stream for pending in pendings for stream in pending.streams}))
+    verdict.batch = Batch(
+        await read_heads(connection, {stream for pending in pendings for stream in pending.streams()})
+    )
     facts = await _facts(connection, pendings, verdict.batch.heads)
     for pending in pendings:
         if refusal := facts.refusal(pending.append):
@@ -45,7 +47,7 @@ async def decide(connection: Connection, pendings: Sequence[Pending], verdict: V
 async def read_heads(connection: Connection, streams: Iterable[str]) -> dict[str, Head]:
     """The ends of `streams`; those the database does not know yet get their ids."""
     rows = await connection.fetch(_STREAMS, list(streams))
-    return {name: Head(number, version, hash_ or FIRST) for name, number, version, hash_ in rows}
+    return {name: (number, version, hash_ or FIRST) for name, number, version, hash_ in rows}
 
 
 async def _facts(connection: Connection, pendings: Sequence[Pending], heads: dict[str, Head]) -> Facts:
@@ -54,7 +56,7 @@ async def _facts(connection: Connection, pendings: Sequence[Pending], heads: dic
     settles = [work for pending in pendings for work in pending.append.settles]
     work = await connection.fetch(_WORK, [target for target, _ in settles], [position for _, position in settles])
     return Facts(
-        versions={stream: head.version for stream, head in heads.items()},
+        versions={stream: version for stream, (_, version, _) in heads.items()},
         epochs=dict(await connection.fetch(_EPOCHS, list(leases))),
         keys=dict(await connection.fetch(_KEYS, keys)),
         work={(target, position): due for target, position, due in work},

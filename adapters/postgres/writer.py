@@ -27,13 +27,12 @@ from engine.ports import EngineError, GiveUp, TryAgain
 from schema import codec
 from schema.envelope import Append, Recorded, check
 
-_MOST = 2000  # appends in a batch
+_MOST = 128  # appends in a batch: while the server works on one, the callers of the one before draft the next
 _PAUSES = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5)  # seconds before each try to connect; the last one for all that follow
 
 _APPEND = """
 select log_append(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-    $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
 )"""
 
 # One event under one lease at most. The row lock on the lease, taken after the head's lock, reads the row as it is then,
@@ -224,13 +223,15 @@ class Writer:
 
     async def _load_heads(self, connection: Connection, pendings: Sequence[Pending]) -> dict[str, Head]:
         heads: dict[str, Head] = {}
-        unknown: list[str] = []
-        for stream in {stream for pending in pendings for stream in pending.streams}:
-            known = self._heads.get(stream)
-            if known is None:
-                unknown.append(stream)
-            else:
-                heads[stream] = known
+        unknown: set[str] = set()
+        for pending in pendings:
+            for stream in pending.streams():
+                if stream not in heads:
+                    known = self._heads.get(stream)
+                    if known is None:
+                        unknown.add(stream)
+                    else:
+                        heads[stream] = known
         if unknown:
             heads.update(await isolate.read_heads(connection, unknown))
         return heads
@@ -251,7 +252,7 @@ class Writer:
         return failure
 
     def _succeed(self, batch: Batch, base: int) -> None:
-        self._heads.learn({stream: batch.heads[stream] for stream in batch.written})
+        self._heads.learn(batch.heads)
         self.seen = base + len(batch.rows)
         recorded = batch.recorded(base)
         self._committed(batch.taken, recorded)

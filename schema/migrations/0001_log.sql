@@ -14,7 +14,7 @@ create table streams (
 
 create table events (
     position bigint primary key,
-    stream bigint not null references streams,
+    stream bigint not null, -- of `streams`; no foreign key: it would lock a row there for every event
     version integer not null,
     kind text not null,
     payload bytea not null,
@@ -107,13 +107,17 @@ begin
 end
 $$;
 
+-- What a batch knows of an event: everything but its position.
+create type event_row as (
+    stream bigint, version integer, kind text, payload bytea, key_id bigint, hash bytea, at bigint, actor text, cause bigint, key text
+);
+
 -- Append a batch. Everything it rests on is checked after the head is locked, each check in a snapshot of its own: in one
 -- statement with the lock they would see what was true before the wait for it. Returns the position before the first event.
 -- LG001: something in the batch is refused. LG002: the log ends before a position that the caller has seen.
 create function log_append(
     _seen bigint, _listening integer,
-    _streams bigint [], _versions integer [], _kinds text [], _payloads bytea [], _key_ids bigint [], _hashes bytea [],
-    _ats bigint [], _actors text [], _causes bigint [], _keys text [],
+    _events event_row [],
     _lease_targets text [], _lease_epochs bigint [], _guard_streams bigint [], _guard_versions integer [],
     _settle_targets text [], _settle_positions bigint [], _open_targets text [], _open_offsets bigint [], _open_dues bigint [],
     _agenda_targets text [], _agenda_dues bigint [],
@@ -124,8 +128,8 @@ declare
     _listeners integer;
     _count integer;
 begin
-    update log_head set position = position + cardinality(_streams) where position >= _seen
-    returning position - cardinality(_streams), listeners into _base, _listeners;
+    update log_head set position = position + cardinality(_events) where position >= _seen
+    returning position - cardinality(_events), listeners into _base, _listeners;
     if not found then
         raise exception 'the log ends before position %', _seen using errcode = 'LG002';
     end if;
@@ -152,8 +156,7 @@ begin
     end if;
     insert into events (position, stream, version, kind, payload, key_id, hash, at, actor, cause, key)
     select _base + e.o, e.stream, e.version, e.kind, e.payload, e.key_id, e.hash, e.at, e.actor, e.cause, e.key
-    from unnest(_streams, _versions, _kinds, _payloads, _key_ids, _hashes, _ats, _actors, _causes, _keys)
-    with ordinality as e (stream, version, kind, payload, key_id, hash, at, actor, cause, key, o);
+    from unnest(_events) with ordinality as e (stream, version, kind, payload, key_id, hash, at, actor, cause, key, o);
     if cardinality(_open_targets) > 0 then
         insert into work (target, position, due)
         select g.target, _base + g.o, g.due from unnest(_open_targets, _open_offsets, _open_dues) as g (target, o, due);

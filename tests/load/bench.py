@@ -1,0 +1,35 @@
+"""`make bench [ONLY=name]`: one JSON line per figure; see figures.py for what they mean, and for how to add one."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.databases import databases  # noqa: E402
+from tests.load import log  # noqa: E402, F401 - registers its figures
+from tests.load.figures import FIGURES, Bench  # noqa: E402
+
+
+async def run(bench: Bench, names: list[str]) -> None:
+    for name in names:
+        await FIGURES[name](bench)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Our figures, as ratios to the same work done by hand.")
+    parser.add_argument("--only", default="", help="figures whose name begins like this")
+    parser.add_argument("--rounds", type=int, default=5, help="at least 5 for figures to quote")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    options = parser.parse_args()
+    names = [name for name in FIGURES if name.startswith(options.only)]
+    if not names:
+        parser.error(f"no figure begins with {options.only!r}: there are {', '.join(FIGURES)}")
+    with databases(durable=True) as server:
+        uvloop.run(run(Bench(server, options.rounds, options.seconds), names))
+
+
+if __name__ == "__main__":
+    main()
