@@ -72,7 +72,7 @@ class ClaudeAgent:
         if line is None:
             return [Skipped(what="too_long")]
         live.feed(line)
-        return parse(line, await self._seal(session))
+        return parse(line, await self._seal(session), live.workspace)
 
     async def _seal(self, session: Session) -> Seal:
         person = session.turn.by if session.turn else session.sent.by if session.sent else session.starter

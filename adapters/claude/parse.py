@@ -4,8 +4,9 @@ All output of a sandbox is hostile input, so every limit is here: what a text ma
 sealed. Which line means which fact is told in `schema/facts.py`; a type that is unknown is counted, never a reason to stop.
 """
 
+import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -18,18 +19,48 @@ OUTPUT_HEAD, OUTPUT_TAIL = 1500, 500
 SUMMARY_LIMIT = 200
 QUESTION_LIMIT = 6000
 REASON_LIMIT = 300
+SUGGESTIONS_LIMIT = 8 << 10
+NAME_LIMIT = 80
 
 _Facts = list[f.Fact]
+
+
+class _How(NamedTuple):
+    """What readers know besides their line."""
+
+    seal: Seal
+    workspace: str
+
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What decoding raises: not JSON, or of another shape; no Unicode; nested too deep."""
 
 _heads = msgspec.json.Decoder(wire.Head)
 
 
-def parse(line: bytes, seal: Seal) -> _Facts:
-    """The facts of one line of the journal, in their order."""
+def parse(line: bytes, seal: Seal, workspace: str = "") -> _Facts:
+    """The facts of one line of the journal, in their order. `workspace`: the CLI's working directory, "" when unknown."""
+    how = _How(seal, workspace)
     try:
-        head = _heads.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _parse(line, how)
+    except UNREADABLE:
+        pass
+    try:
+        return _parse(mended(line), how)
+    except UNREADABLE:
         return [f.Skipped(what="broken")] if line.strip() else []
+
+
+def mended(line: bytes) -> bytes:
+    """`line` with question marks for what is no Unicode: the end of a turn counts, even with half an emoji in its text."""
+    try:
+        return json.dumps(json.loads(line.decode(errors="replace")), ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError):
+        return line
+
+
+def _parse(line: bytes, how: _How) -> _Facts:
+    head = _heads.decode(line)
     name = f"{head.type}/{head.subtype}" if head.type == "system" else head.type
     if name in _SILENT:
         return []
@@ -37,16 +68,13 @@ def parse(line: bytes, seal: Seal) -> _Facts:
     if reader is None:
         return [f.Skipped(what="unknown")]
     shape, read = reader
-    try:
-        return read(msgspec.json.decode(line, type=shape), seal)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return [f.Skipped(what="malformed")]
+    return read(msgspec.json.decode(line, type=shape), how)
 
 
 # --- one reader a kind of line ---------------------------------------------------------------------------------------
 
 
-def _lifecycle(line: wire.Lifecycle, _seal: Seal) -> _Facts:
+def _lifecycle(line: wire.Lifecycle, _how: _How) -> _Facts:
     match line.state:
         case "started":
             return [f.PromptStarted(prompt=line.command_uuid)]
@@ -58,51 +86,51 @@ def _lifecycle(line: wire.Lifecycle, _seal: Seal) -> _Facts:
             return []
 
 
-def _init(line: wire.Init, _seal: Seal) -> _Facts:
+def _init(line: wire.Init, _how: _How) -> _Facts:
     return [f.CliReady(model=line.model, mode=line.permission_mode, version=line.claude_code_version)]
 
 
-def _state(line: wire.SessionState, _seal: Seal) -> _Facts:
+def _state(line: wire.SessionState, _how: _How) -> _Facts:
     return [f.StateChanged(state=line.state)]
 
 
-def _tasks(line: wire.Tasks, _seal: Seal) -> _Facts:
+def _tasks(line: wire.Tasks, _how: _How) -> _Facts:
     return [f.TasksChanged(running=len(line.tasks))]
 
 
-def _retry(line: wire.Retry, _seal: Seal) -> _Facts:
+def _retry(line: wire.Retry, _how: _How) -> _Facts:
     delay = int(line.retry_delay_ms)
     return [f.Retrying(attempt=line.attempt, limit=line.max_retries, delay_ms=delay, status=line.error_status)]
 
 
-def _notice(what: str) -> Callable[[wire.Notice, Seal], _Facts]:
-    def read(line: wire.Notice, seal: Seal) -> _Facts:
+def _notice(what: str) -> Callable[[wire.Notice, _How], _Facts]:
+    def read(line: wire.Notice, how: _How) -> _Facts:
         text = line.content or line.text or line.message
-        return [f.Noticed(what=what, text=seal(shorten(text, SUMMARY_LIMIT)) if text else None)]
+        return [f.Noticed(what=what, text=how.seal(shorten(text, SUMMARY_LIMIT)) if text else None)]
 
     return read
 
 
-def _assistant(line: wire.Spoken, seal: Seal) -> _Facts:
+def _assistant(line: wire.Spoken, how: _How) -> _Facts:
     parent, synthetic = line.parent_tool_use_id, line.message.model == "<synthetic>"
     found: _Facts = []
     for block in _blocks(line.message):
         if block.type == "text" and block.text.strip() and not line.error:  # errors are told by the result
-            found.append(f.Said(text=seal(_bounded(block.text)), parent=parent, synthetic=synthetic))
+            found.append(f.Said(text=how.seal(_bounded(block.text)), parent=parent, synthetic=synthetic))
         elif block.type == "tool_use":
-            summary = seal(summarise(block.input))
-            found.append(f.ToolCalled(tool=block.id, name=block.name[:80], summary=summary, parent=parent))
+            summary = how.seal(summarise(block.input, how.workspace))
+            found.append(f.ToolCalled(tool=block.id, name=block.name[:NAME_LIMIT], summary=summary, parent=parent))
     return found
 
 
-def _user(line: wire.Spoken, seal: Seal) -> _Facts:
+def _user(line: wire.Spoken, how: _How) -> _Facts:
     if line.is_replay or line.is_synthetic:
         return []
     return [
         f.ToolReturned(
             tool=block.tool_use_id,
             failed=bool(block.is_error),
-            output=seal(text) if (text := _output(block.content)) else None,
+            output=how.seal(text) if (text := _output(block.content)) else None,
             parent=line.parent_tool_use_id,
         )
         for block in _blocks(line.message)
@@ -110,7 +138,7 @@ def _user(line: wire.Spoken, seal: Seal) -> _Facts:
     ]
 
 
-def _result(line: wire.Result, seal: Seal) -> _Facts:
+def _result(line: wire.Result, how: _How) -> _Facts:
     message = (line.result or "\n".join(line.errors)) if line.is_error else ""
     return [
         f.TurnFinished(
@@ -118,54 +146,54 @@ def _result(line: wire.Result, seal: Seal) -> _Facts:
             error=line.is_error,
             reason=line.terminal_reason or line.subtype,
             status=line.api_error_status,
-            message=seal(shorten(message, OUTPUT_HEAD)) if message else None,
+            message=how.seal(shorten(message, OUTPUT_HEAD)) if message else None,
             milliseconds=int(line.duration_ms),
             index=line.result_index,
         ),
     ]
 
 
-def _request(line: wire.ControlRequest, seal: Seal) -> _Facts:
+def _request(line: wire.ControlRequest, how: _How) -> _Facts:
     asked = line.request
     if asked.subtype != "can_use_tool":
         return [f.Skipped(what="unknown")]
-    question = msgspec.json.encode(ask(asked)).decode()
+    question = ask(asked)
     return [
         f.PermissionAsked(
             request=line.request_id,
             tool=asked.tool_use_id,
-            name=asked.tool_name[:80],
-            question=seal(question),
-            always=bool(asked.permission_suggestions),
+            name=asked.tool_name[:NAME_LIMIT],
+            question=how.seal(msgspec.json.encode(question).decode()),
+            always=bool(question.suggestions),
         ),
     ]
 
 
-def _cancel(line: wire.ControlCancel, _seal: Seal) -> _Facts:
+def _cancel(line: wire.ControlCancel, _how: _How) -> _Facts:
     return [f.PermissionWithdrawn(request=line.request_id)]
 
 
-def _response(line: wire.ControlResponse, _seal: Seal) -> _Facts:
+def _response(line: wire.ControlResponse, _how: _How) -> _Facts:
     """Our own answers are echoed when the CLI has taken them; answers to our requests say nothing of use here."""
     ours = line.response.response is not None and "behavior" in line.response.response
     return [f.PermissionTaken(request=line.response.request_id)] if ours else []
 
 
-def _mark(line: wire.Mark, seal: Seal) -> _Facts:
+def _mark(line: wire.Mark, how: _How) -> _Facts:
     match line.event:
         case "start":
             return [f.CliStarted(resumed=line.resumed)]
         case "exit":
             why = "\n".join(part for part in (line.why, line.stderr) if part)
             code = -line.signal if line.signal is not None else line.code if line.code is not None else 127
-            return [f.CliExited(code=code, why=seal(shorten(why, OUTPUT_HEAD)) if why else None)]
+            return [f.CliExited(code=code, why=how.seal(shorten(why, OUTPUT_HEAD)) if why else None)]
         case "disk":
             return [f.DiskFilled(percent=line.percent, stopped=line.stopped)]
         case _:
             return []
 
 
-_READERS: dict[str, tuple[type[Any], Callable[[Any, Seal], _Facts]]] = {
+_READERS: dict[str, tuple[type[Any], Callable[[Any, _How], _Facts]]] = {
     "command_lifecycle": (wire.Lifecycle, _lifecycle),
     "assistant": (wire.Spoken, _assistant),
     "user": (wire.Spoken, _user),
@@ -212,36 +240,47 @@ _SILENT = frozenset(
 def ask(asked: wire.PermissionRequest) -> wire.PermissionQuestion:
     """A permission request in the form in which people decide on it. Pure."""
     text = _what(asked)
-    cut = max(0, len(text) - QUESTION_LIMIT)
+    shown = visible(text, QUESTION_LIMIT)
     return wire.PermissionQuestion(
-        tool=asked.tool_name[:80],
-        shown=text[:QUESTION_LIMIT],
-        cut=cut,
-        title=visible(asked.description)[:SUMMARY_LIMIT],
-        reason=visible(asked.decision_reason)[:REASON_LIMIT],
-        path=visible(asked.blocked_path)[:REASON_LIMIT],
-        suggestions=tuple(asked.permission_suggestions),
+        tool=asked.tool_name[:NAME_LIMIT],
+        shown="".join(shown),
+        cut=len(text) - len(shown),
+        title="".join(visible(asked.description, SUMMARY_LIMIT)),
+        reason="".join(visible(asked.decision_reason, REASON_LIMIT)),
+        path="".join(visible(asked.blocked_path, REASON_LIMIT)),
+        suggestions=_kept(asked.permission_suggestions),
     )
+
+
+def _kept(suggestions: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """What "always" will echo: all of it, or nothing when it is beyond anything that the CLI suggests."""
+    return tuple(suggestions) if len(msgspec.json.encode(suggestions)) <= SUGGESTIONS_LIMIT else ()
 
 
 def _what(asked: wire.PermissionRequest) -> str:
     """A command as it would run; for other tools the whole input."""
     command = asked.input.get("command")
     if asked.tool_name == "Bash" and isinstance(command, str):
-        return visible(command)
-    return visible(msgspec.json.format(msgspec.json.encode(asked.input), indent=1).decode())
+        return command
+    return msgspec.json.format(msgspec.json.encode(asked.input), indent=1).decode()
 
 
 _SUMMARY_FIELDS = ("command", "file_path", "notebook_path", "pattern", "url", "description", "query", "skill", "path")
 
 
-def summarise(arguments: dict[str, Any]) -> str:
-    """One line that says what a tool was called with. Pure."""
+def summarise(arguments: dict[str, Any], workspace: str = "") -> str:
+    """One line that says what a tool was called with; files of the workspace by their name in it. Pure."""
     for field in _SUMMARY_FIELDS:
         value = arguments.get(field)
         if isinstance(value, str) and value.strip():
-            return shorten(visible(value.strip().splitlines()[0]), SUMMARY_LIMIT)
-    return shorten(visible(msgspec.json.encode(arguments).decode()), SUMMARY_LIMIT) if arguments else ""
+            return _summary(value.strip().removeprefix(f"{workspace}/") if workspace else value.strip())
+    return _summary(msgspec.json.encode(arguments).decode()) if arguments else ""
+
+
+def _summary(text: str) -> str:
+    line = text.splitlines()[0]
+    shown = "".join(visible(line, SUMMARY_LIMIT - 1))
+    return f"{shown}…" if line != text or len(shown) < len(line) else shown
 
 
 def _output(content: Any) -> str:
@@ -259,7 +298,8 @@ def _part(part: Any) -> str:
         return part
     if isinstance(part, dict):
         block = cast("dict[str, Any]", part)
-        return str(block.get("text", f"[{block.get('type', '?')}]"))
+        text = block.get("text")
+        return text if isinstance(text, str) else f"[{block.get('type')}]"
     return ""
 
 
@@ -278,9 +318,30 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def visible(text: str) -> str:
-    """`text` with everything invisible made visible: nobody allows what they cannot see."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in text)
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))  # variation selectors
+)
+"""Letters that count as printable and show nothing."""
+
+
+def visible(text: str, limit: int) -> list[str]:
+    """The letters of `text`, the invisible ones made visible, as many as have room in `limit` characters.
+
+    Nobody allows what they cannot see: bidirectional marks, zero-width and look-alike spaces, terminal sequences.
+    """
+    shown: list[str] = []
+    for letter in text:
+        piece = letter if _shows(letter) else _escape(letter)
+        limit -= len(piece)
+        if limit < 0:
+            break
+        shown.append(piece)
+    return shown
+
+
+def _shows(letter: str) -> bool:
+    return (letter.isprintable() and letter not in _BLANK) or letter == "\n"
 
 
 def _escape(letter: str) -> str:

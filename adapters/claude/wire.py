@@ -1,14 +1,23 @@
 """The CLI's stream-json and control protocol, both directions, as far as we use it (`claude-code.md` §3, §5).
 
-Reading is tolerant: unknown fields are ignored, unknown types are for the parser to count. Writing is strict: every builder
-returns exactly one line of JSON that the CLI takes, for a line it does not take ends it (`claude-code.md` §8).
+Reading is tolerant: unknown fields are ignored, unknown types are for the parser to count. But what goes into the log
+unsealed is bounded by its type: a sandbox may print anything. Writing is strict: every builder returns exactly one line of
+JSON that the CLI takes, for a line it does not take ends it (`claude-code.md` §8).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 # --- what the CLI prints ---------------------------------------------------------------------------------------------
+
+Id = Annotated[str, msgspec.Meta(max_length=64, pattern=r"\A[!-~]*\Z")]
+Word = Annotated[str, msgspec.Meta(max_length=200)]
+Number = Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, lt=1 << 31)]
+
+_MOST_BLOCKS = 256
+_MOST_PROMPTS = 64
 
 
 class Head(msgspec.Struct):
@@ -21,7 +30,7 @@ class Head(msgspec.Struct):
 class Lifecycle(msgspec.Struct):
     """`command_lifecycle`: a user message of ours was queued, started, completed or cancelled."""
 
-    command_uuid: str
+    command_uuid: Id
     state: str
 
 
@@ -30,10 +39,10 @@ class Block(msgspec.Struct):
 
     type: str = ""
     text: str = ""
-    id: str = ""
+    id: Id = ""
     name: str = ""
     input: dict[str, Any] = {}
-    tool_use_id: str = ""
+    tool_use_id: Id = ""
     content: Any = None
     is_error: bool | None = None
 
@@ -41,7 +50,7 @@ class Block(msgspec.Struct):
 class Message(msgspec.Struct):
     """A message of the conversation. `content` of a user's may be plain text."""
 
-    content: str | list[Block] = []
+    content: str | Annotated[list[Block], msgspec.Meta(max_length=_MOST_BLOCKS)] = []
     model: str = ""
 
 
@@ -49,7 +58,7 @@ class Spoken(msgspec.Struct):
     """`assistant` and `user` lines."""
 
     message: Message
-    parent_tool_use_id: str | None = None
+    parent_tool_use_id: Id | None = None
     error: str | None = None
     is_replay: bool = msgspec.field(default=False, name="isReplay")
     is_synthetic: bool = msgspec.field(default=False, name="isSynthetic")
@@ -58,15 +67,15 @@ class Spoken(msgspec.Struct):
 class Init(msgspec.Struct):
     """`system/init`, at the beginning of every turn."""
 
-    model: str = ""
-    permission_mode: str = msgspec.field(default="default", name="permissionMode")
-    claude_code_version: str = ""
+    model: Word = ""
+    permission_mode: Word = msgspec.field(default="default", name="permissionMode")
+    claude_code_version: Word = ""
 
 
 class SessionState(msgspec.Struct):
     """`system/session_state_changed`."""
 
-    state: str
+    state: Word
 
 
 class Tasks(msgspec.Struct):
@@ -78,10 +87,10 @@ class Tasks(msgspec.Struct):
 class Retry(msgspec.Struct):
     """`system/api_retry`."""
 
-    attempt: int
-    max_retries: int
-    retry_delay_ms: float = 0
-    error_status: int | None = None
+    attempt: Number
+    max_retries: Number
+    retry_delay_ms: Milliseconds = 0
+    error_status: Number | None = None
 
 
 class Notice(msgspec.Struct):
@@ -96,14 +105,14 @@ class Result(msgspec.Struct):
     """`result`: the end of a turn. Test `is_error`, never the subtype (`claude-code.md` §3)."""
 
     is_error: bool = False
-    terminal_reason: str = ""
-    subtype: str = ""
+    terminal_reason: Word = ""
+    subtype: Word = ""
     result: str | None = None
     errors: list[str] = []
-    api_error_status: int | None = None
-    user_message_uuids: list[str] = []
-    duration_ms: float = 0
-    result_index: int = 0
+    api_error_status: Number | None = None
+    user_message_uuids: Annotated[list[Id], msgspec.Meta(max_length=_MOST_PROMPTS)] = []
+    duration_ms: Milliseconds = 0
+    result_index: Number = 0
 
 
 class PermissionRequest(msgspec.Struct):
@@ -117,26 +126,26 @@ class PermissionRequest(msgspec.Struct):
     permission_suggestions: list[dict[str, Any]] = []
     blocked_path: str = ""
     decision_reason: str = ""
-    tool_use_id: str = ""
+    tool_use_id: Id = ""
 
 
 class ControlRequest(msgspec.Struct):
     """`control_request`: the CLI asks its host something."""
 
-    request_id: str
+    request_id: Id
     request: PermissionRequest
 
 
 class ControlCancel(msgspec.Struct):
     """`control_cancel_request`: it no longer asks."""
 
-    request_id: str
+    request_id: Id
 
 
 class ControlAnswer(msgspec.Struct):
     """The body of a `control_response`. One with a `behavior` is our own answer, echoed."""
 
-    request_id: str = ""
+    request_id: Id = ""
     subtype: str = ""
     response: dict[str, Any] | None = None
 
@@ -170,9 +179,11 @@ class StreamBody(msgspec.Struct):
 
 
 class StreamEvent(msgspec.Struct):
-    """`stream_event`."""
+    """`stream_event`; of other lines, who they are of, and where the CLI works (`system/init`). Their `event` is a word."""
 
-    event: StreamBody
+    type: str = ""
+    cwd: str = ""
+    event: StreamBody | str = ""
     parent_tool_use_id: str | None = None
 
 
@@ -181,11 +192,11 @@ class Mark(msgspec.Struct):
 
     event: str = ""
     resumed: bool = False
-    code: int | None = None
-    signal: int | None = None
+    code: Number | None = None
+    signal: Number | None = None
     why: str = ""
     stderr: str = ""
-    percent: int = 0
+    percent: Number = 0
     stopped: bool = False
 
 
