@@ -59,9 +59,9 @@ class Plan:
 def main() -> None:
     """Put the boundaries in, then run the bot."""
     plan = Plan()
-    PostgresEventLog.append = plan.around("append", PostgresEventLog.append)  # type: ignore[method-assign]
-    Ingress._acknowledge = plan.around("acknowledge", Ingress._acknowledge)  # type: ignore[method-assign]
-    SupervisorChannel.send = plan.around("send", SupervisorChannel.send)  # type: ignore[method-assign]
+    PostgresEventLog.append = plan.around("append", PostgresEventLog.append)  # type: ignore[method-assign]  # the drill's whole point
+    Ingress._acknowledge = plan.around("acknowledge", Ingress._acknowledge)  # type: ignore[method-assign]  # the drill's whole point
+    SupervisorChannel.send = plan.around("send", SupervisorChannel.send)  # type: ignore[method-assign]  # the drill's whole point
     follow = SupervisorChannel.follow
 
     async def followed(*given: Any) -> AsyncGenerator[Any]:
@@ -70,7 +70,7 @@ def main() -> None:
             yield piece
             plan.pass_by("journal", "after")
 
-    SupervisorChannel.follow = followed  # type: ignore[method-assign]
+    SupervisorChannel.follow = followed  # type: ignore[method-assign]  # the drill's whole point
     calls = errors.discord_call
 
     @asynccontextmanager
@@ -88,10 +88,14 @@ def main() -> None:
 
 def _take_out(safety: str) -> None:
     if safety == "nonce":
-        writer.nonce = lambda *_: uuid.uuid4().hex[:24]
+        writer.nonce = _new_nonce
     if safety == "uuid":
         written = wire.user_message
         wire.user_message = lambda _uuid, text: written(uuid.uuid4().hex, text)
+
+
+def _new_nonce(*_: object) -> str:
+    return uuid.uuid4().hex[:24]
 
 
 if __name__ == "__main__":

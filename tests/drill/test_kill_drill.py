@@ -30,6 +30,7 @@ BOUNDARIES = ("append", "acknowledge", "send", "journal", "discord")
 MOST_PASSAGES = {"append": 15, "acknowledge": 2, "send": 2, "journal": 15, "discord": 10}
 TALKERS = 3
 ANSWER_SECONDS = 120.0
+OUTCOME_SECONDS = 40.0
 
 Message = dict[str, Any]
 
@@ -46,7 +47,7 @@ class Drill:
         self.cut: set[str] = set()
         self._folder = folder
         self._rng = rng
-        self._over = False
+        self._starting = anyio.Lock()
 
     @property
     def own_deaths(self) -> Counter[str]:
@@ -63,26 +64,27 @@ class Drill:
     async def talk(self, person: Person, name: str) -> None:
         """One session: prompts with a tool and an answer, until enough has died."""
         channel = self.playground.discord["channel_id"]
-        thread = await self._start(person, channel)
+        async with self._starting:  # so that everybody knows which thread is theirs
+            thread = await self._start(person, channel)
         number = 0
         while self.killed < KILLS:
             number += 1
             mark = f"{name}-{number}"
             await self._converse(person, thread, mark)
-        self._keep_files(name)
+        self._keep_files()
         await self._insist(person, lambda: person.slash("claude", "close", channel=thread), "closed", thread)
 
-    def _keep_files(self, name: str) -> None:
-        """Before the sandboxes go: which tools ran in them."""
-        for number, file in enumerate(self.playground.sandboxes.glob("*/work/ids.txt")):
-            if f"{name}-" in (text := file.read_text()):
-                (self._folder / f"ids-{name}-{number}.txt").write_text(text)
+    def _keep_files(self) -> None:
+        """Before sandboxes go: which tools ran in them."""
+        for sandbox in self.playground.sandboxes.glob("*"):
+            if (file := sandbox / "work" / "ids.txt").exists():
+                (self._folder / f"ids-{sandbox.name}.txt").write_text(file.read_text())
 
     async def _start(self, person: Person, channel: str) -> str:
         while True:
             known = person.threads(channel)
             asked = await person.slash("claude", "start", channel=channel)
-            state = await person.wait(lambda: _settled(person, asked), "an answer to /claude start", 10)
+            state = await person.wait(lambda asked=asked: _settled(person, asked), "an answer to /claude start", 10)
             if state == "answered":
                 return await person.wait_thread(channel, known, ANSWER_SECONDS)
 
@@ -150,7 +152,7 @@ class Drill:
     def _in_sandboxes(self, word: str) -> list[int]:
         found: list[int] = []
         for process in psutil.process_iter(["pid", "cmdline"]):
-            line = process.info["cmdline"] or []
+            line: list[str] = process.info["cmdline"] or []
             mine = any(str(self.playground.sandboxes) in part for part in line)
             is_main = word in " ".join(line) and ("run" in line or word.startswith("--"))
             if is_main and (mine or word.startswith("--")) and "bwrap" not in line[0]:
@@ -171,7 +173,8 @@ class Drill:
         connection = await asyncpg.connect(self.playground.postgres.dsn(DATABASE), timeout=10)
         try:
             wrong: list[str] = []
-            count, head = await connection.fetchrow("select count(*), max(position) from events")
+            count = await connection.fetchval("select count(*) from events")
+            head = await connection.fetchval("select max(position) from events")
             if count != head:
                 wrong.append(f"positions have gaps: {count} events, head {head}")
             for message, mark in self.prompts:
@@ -183,9 +186,11 @@ class Drill:
                 "group by cause, kind having count(*) > 1"
             )
             wrong += [f"position {row['cause']} was answered twice" for row in twice]
-            open_work = await connection.fetchval("select count(*) from work where position > 0")
-            if open_work:
-                wrong.append(f"{open_work} things never got an outcome")
+            with anyio.move_on_after(OUTCOME_SECONDS):
+                while await connection.fetchval("select count(*) from work where position > 0"):  # noqa: ASYNC110 - no event reaches here
+                    await anyio.sleep(0.2)  # another process works it off
+            left = await connection.fetch("select e.kind, w.target from work w join events e using (position)")
+            wrong += [f"{row['kind']} has no outcome in {row['target']}" for row in left]
             return wrong
         finally:
             await connection.close()
@@ -202,7 +207,7 @@ class Drill:
         wrong: list[str] = []
         everything = [one for channel in person.channels for one in person.messages(channel)]
         nonces = Counter(one["nonce"] for one in everything if one.get("nonce"))
-        wrong += [f"a message stands {times} times" for nonce, times in nonces.items() if times > 1]
+        wrong += [f"a message stands {times} times" for times in nonces.values() if times > 1]
         bodies = Counter(
             (one["channel_id"], one["content"])
             for one in everything
@@ -249,6 +254,7 @@ async def drill(tmp_path: Path) -> AsyncGenerator[Drill]:
     (tmp_path / "plan").write_text(json.dumps(plan))
     options = Options(
         folder=tmp_path / "playground",
+        max_sandboxes=TALKERS * 10,  # a start that failed for its person may have begun a session all the same
         bot=(str(Path(__file__).with_name("bot.py")),),
         bot_environment={
             "DRILL_PLAN": str(tmp_path / "plan"),
@@ -257,7 +263,7 @@ async def drill(tmp_path: Path) -> AsyncGenerator[Drill]:
             "DRILL_WITHOUT": os.environ.get("DRILL_WITHOUT", ""),
         },
     )
-    async with open_playground(options, lambda line: print(line)) as playground:
+    async with open_playground(options, print) as playground:
         yield Drill(playground, tmp_path, rng)
 
 
