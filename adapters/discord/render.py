@@ -1,16 +1,16 @@
 """What a session's cards look like as messages. Pure: the state, the opened texts and the live text in, messages out.
 
-Everything Claude or a person wrote is Markdown of theirs and may not ping (the writer allows a mention only where a card
-names one). What tools print is shown as code, so that it cannot look like ours.
+What Claude says is Markdown of its own; what tools print and people type is shown as it is, so that it cannot look like
+ours. Nothing pings but the one person whom a card names (the writer sees to that).
 """
 
-import re
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from adapters.discord.custom_ids import Pressed, write
-from adapters.discord.split import split
+from adapters.discord.markdown import block, inline_code, one_line, plain, said, visible
+from adapters.discord.split import Piece, split
 from adapters.discord.texts import Texts
 from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, QueuedCard, TurnCard
 from engine.session import Phase, Session
@@ -21,7 +21,11 @@ Open = Callable[[Sealed | None], str]
 """The text in a box; a sentence that says so when it was erased, "" for None."""
 
 _FAILED_LINES = 8
+_FAILED_CHARACTERS = 900
+_NOTICE_CHARACTERS = 1500
 _QUEUED_CHARACTERS = 160
+_CURSOR = " ▌"
+_NOTHING = "\u200b"
 
 
 class Button(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,19 +37,21 @@ class Button(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """A card as one text, however long; `tail` and `buttons` stand under its end."""
+    """A card as one text, however long; `cursor` follows its end, `tail` and `buttons` stand under it."""
 
     body: str
+    cursor: str = ""
     tail: str = ""
     buttons: tuple[Button, ...] = ()
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """One message: what it says, its buttons, and where in the card's body it begins."""
+    """One message: what it says, its buttons, and which part of the card's body it shows."""
 
     content: str
     buttons: tuple[Button, ...]
     start: int
+    end: int
 
 
 def boxes(card: Card) -> Iterator[Sealed]:
@@ -73,10 +79,15 @@ def boxes(card: Card) -> Iterator[Sealed]:
 def messages(view: View, starts: tuple[int, ...]) -> list[Shown]:
     """The messages of a view. `starts`: where its existing messages begin. Earlier ones never change once another follows."""
     pieces = split(view.body, starts)
-    shown = [Shown(content=piece.text, buttons=(), start=piece.start) for piece in pieces[:-1]]
+    shown = [_shown(piece, piece.text) for piece in pieces[:-1]]
     last = pieces[-1]
-    content = "\n".join(part for part in (last.text, view.tail) if part)
-    return [*shown, Shown(content=content, buttons=view.buttons, start=last.start)]
+    content = "\n".join(part for part in (last.text.rstrip("\n") + view.cursor, view.tail) if part)
+    return [*shown, _shown(last, content, view.buttons)]
+
+
+def _shown(piece: Piece, content: str, buttons: tuple[Button, ...] = ()) -> Shown:
+    """Discord takes no message that only has white space."""
+    return Shown(content=content if content.strip() else _NOTHING, buttons=buttons, start=piece.start, end=piece.end)
 
 
 class Question(msgspec.Struct):
@@ -100,7 +111,7 @@ def render(card: Card, session: Session, opened: Open, live: str, say: Texts) ->
         case AskCard():
             return _ask(card, session, opened, say)
         case QueuedCard():
-            text = _one_line(opened(card.text), _QUEUED_CHARACTERS)
+            text = plain(opened(card.text), _QUEUED_CHARACTERS)
             remove = _button(session, say, "remove", card.prompt)
             return View(body=say("queued", text=text), buttons=(remove,))
         case CutCard():
@@ -129,7 +140,7 @@ def status(session: Session, say: Texts) -> str:
 def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
     if session.model:
-        lines.append(say("head-model", model=_code(session.model)))
+        lines.append(say("head-model", model=plain(session.model)))
     if session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
     ended = session.closing or session.closed
@@ -140,44 +151,53 @@ def _head(session: Session, say: Texts) -> View:
 
 
 def _turn(card: TurnCard, session: Session, opened: Open, live: str, say: Texts) -> View:
-    parts = [_fact(fact, opened, say) for fact in card.facts]
-    if live and not card.closed:
-        parts.append(live)
-    body = "".join(parts)
-    if card.closed and not body.strip():
-        body = say("turn-silent") + "\n"
+    body = "".join(_fact(fact, opened, say) for fact in card.facts)
+    if card.closed:
+        return View(body=body if body.strip() else say("turn-silent"), tail=_footer(card, say))
     stop = _button(session, say, "stop", str(card.turn), style="danger")
-    return View(body=body, tail=_footer(card, say), buttons=() if card.closed else (stop,))
+    cursor = _CURSOR if live else ""
+    return View(body=body + said(live, over=False), cursor=cursor, tail=_footer(card, say), buttons=(stop,))
 
 
-def _footer(card: TurnCard, say: Texts) -> str:
+def _footer(card: TurnCard, say: Texts) -> str:  # noqa: PLR0911 - one line per state
+    took = _duration(card.ended - card.started, say)
     match card.outcome:
+        case "" if card.stopping:
+            return say("turn-stopping")
+        case "" if card.asking:
+            return say("turn-asking")
         case "":
-            if card.stopping:
-                return say("turn-stopping")
-            return say("turn-asking") if card.asking else say("turn-working", person=card.by)
+            return say("turn-working", person=card.by, since=str(card.started // 1_000_000))
+        case "stopped" if card.stopping:
+            return say("turn-stopped", person=card.stopping, took=took)
         case "stopped":
-            return say("turn-stopped", person=card.stopping) if card.stopping else say("turn-stopped-by-itself")
+            return say("turn-stopped-by-itself", took=took)
         case "failed":
-            return say("turn-failed", reason=_code(card.reason))
+            return say("turn-failed", reason=plain(card.reason, 30), took=took)
         case outcome:
-            return say(f"turn-{outcome}")
+            return say.either(f"turn-{outcome}", "turn-completed", took=took)
+
+
+def _duration(microseconds: int, say: Texts) -> str:
+    minutes, seconds = divmod(max(0, microseconds) // 1_000_000, 60)
+    return say("duration", minutes=minutes, seconds=seconds)
 
 
 def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one line per kind of fact
     """What one fact adds to the body: always whole lines, never a change to what stands before."""
     match fact:
         case f.Said():
-            return f"{opened(fact.text).strip()}\n\n" if fact.parent is None else ""
+            return f"{said(opened(fact.text))}\n\n" if fact.parent is None else ""
         case f.ToolCalled():
-            return f"-# {'↳ ' if fact.parent else ''}🔧 **{_code(fact.name)}** {_inline_code(opened(fact.summary))}\n"
+            level = "↳ " if fact.parent else ""
+            return f"-# {level}🔧 **{plain(fact.name, 80)}** {inline_code(opened(fact.summary))}\n"
         case f.ToolReturned():
             return _returned(fact, opened(fact.output), say)
         case f.Retrying():
             status = str(fact.status) if fact.status else say("retrying-no-answer")
             return say("retrying", status=status, attempt=fact.attempt, limit=fact.limit) + "\n"
         case f.Noticed():
-            return say(f"notice-{fact.what}", text=_one_line(opened(fact.text), 1500)) + "\n"
+            return _notice(f"notice-{fact.what}", opened(fact.text), say) + "\n"
         case f.DiskFilled():
             return say("disk-stopped" if fact.stopped else "disk-filled", percent=fact.percent) + "\n"
         case f.Skipped() if fact.what != "unknown":
@@ -191,12 +211,16 @@ def _returned(fact: f.ToolReturned, output: str, say: Texts) -> str:
         return ""
     lines = output.splitlines()
     if fact.failed:
-        shown = "\n".join(lines[:_FAILED_LINES]).replace("```", "`\u200b``")
-        return f"-# ↳ ❌\n```text\n{shown[:900]}\n```\n" if shown else "-# ↳ ❌\n"
+        shown = "\n".join(lines[:_FAILED_LINES])[:_FAILED_CHARACTERS]
+        return f"-# ↳ ❌\n{block(shown, 'text')}\n" if shown.strip() else "-# ↳ ❌\n"
     if not lines:
         return "-# ↳ ✓\n"
     more = f" · {say('tool-more', count=len(lines) - 1)}" if len(lines) > 1 else ""
-    return f"-# ↳ {_inline_code(_one_line(lines[0], 120))}{more}\n"
+    return f"-# ↳ {inline_code(lines[0], 120)}{more}\n"
+
+
+def _notice(name: str, text: str, say: Texts) -> str:
+    return say.either(name, "notice-info", text=one_line(text, _NOTICE_CHARACTERS))
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------
@@ -208,19 +232,18 @@ def _ask(card: AskCard, session: Session, opened: Open, say: Texts) -> View:
     except msgspec.MsgspecError:
         question = Question(tool=card.tool, shown=say("ask-erased"))
     asker = card.mention or session.starter
-    shown = question.shown.replace("```", "`\u200b``")
-    lines = [say("ask-title", person=asker, tool=_code(question.tool)), f"```\n{shown}\n```"]
+    lines = [say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)), block(visible(question.shown))]
     if question.cut:
         lines.append(say("ask-cut", count=question.cut))
     if question.reason:
-        lines.append(say("ask-reason", reason=_one_line(question.reason, 300)))
+        lines.append(say("ask-reason", reason=plain(question.reason, 300)))
     if question.path:
-        lines.append(say("ask-path", path=_inline_code(question.path)))
+        lines.append(say("ask-path", path=inline_code(question.path, 300)))
     if not card.choice:
         lines.append(say("ask-expires", time=str(card.expires // 1_000_000)))
         return View(body="\n".join(lines), buttons=_choices(card, session, say))
     outcome = {"allow": "allowed", "deny": "denied"}.get(card.choice, card.choice)
-    return View(body="\n".join(lines), tail=say(f"ask-{outcome}", person=card.by))
+    return View(body="\n".join(lines), tail=say.either(f"ask-{outcome}", "ask-withdrawn", person=card.by))
 
 
 def _choices(card: AskCard, session: Session, say: Texts) -> tuple[Button, ...]:
@@ -231,9 +254,9 @@ def _choices(card: AskCard, session: Session, say: Texts) -> tuple[Button, ...]:
 
 
 def _cut(card: CutCard, session: Session, say: Texts) -> View:
-    lines = [say("cut", person=card.by), say(f"cut-why-{card.why}")]
+    lines = [say("cut", person=card.by), say.either(f"cut-why-{card.why}", "cut-why-cli")]
     if card.choice:
-        return View(body="\n".join(lines), tail=say(f"cut-{card.choice}", person=card.chosen_by))
+        return View(body="\n".join(lines), tail=say.either(f"cut-{card.choice}", "cut-prompt", person=card.chosen_by))
     if card.closed:
         return View(body="\n".join(lines))
     again = (_button(session, say, "retry", str(card.turn)),) if card.text else ()
@@ -245,11 +268,11 @@ def _cut(card: CutCard, session: Session, say: Texts) -> View:
 
 def _note(card: NoteCard, opened: Open, say: Texts) -> str:
     if card.what.startswith("notice-"):
-        return say(card.what, text=_one_line(opened(card.text), 1500))
-    detail = say(f"lost-{card.detail}") if card.what == "sandbox-lost" else card.detail
-    said = say(f"note-{card.what}", person=card.mention, detail=_code(detail))
-    why = opened(card.text).strip().replace("```", "`\u200b``")
-    return f"{said}\n```text\n{why[:1200]}\n```" if why else said
+        return _notice(card.what, opened(card.text), say)
+    detail = say.either(f"lost-{card.detail}", "lost-gone") if card.what == "sandbox-lost" else plain(card.detail)
+    told = say(f"note-{card.what}", person=card.mention, detail=detail)
+    why = opened(card.text).strip()
+    return f"{told}\n{block(why[:_FAILED_CHARACTERS], 'text')}" if why else told
 
 
 # --- small things ----------------------------------------------------------------------------------------------------
@@ -258,18 +281,3 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
 def _button(session: Session, say: Texts, kind: str, about: str = "", *, style: str = "secondary") -> Button:
     custom_id = write(Pressed(kind, session.id, about))
     return Button(label=say(f"button-{kind}"), custom_id=custom_id, style=style)
-
-
-def _one_line(text: str, limit: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def _code(text: str) -> str:
-    """A short text of somebody else's, made unable to be Markdown, a mention or a link."""
-    return re.sub(r"([\\`*_~|<>@#\[\]()])", "\\\\\\1", _one_line(text, 200))
-
-
-def _inline_code(text: str) -> str:
-    line = _one_line(text, 200).replace("`", "ˋ")
-    return f"`{line}`" if line else ""

@@ -165,7 +165,8 @@ class Writer:
         for card in session.cards:
             for message, mark, _ in ours:
                 if mark and mark == self._nonce(card, len(card.posted)):
-                    shown = Shown(content="", buttons=(), start=self._start_of_next(card))
+                    start = self._start_of_next(card)
+                    shown = Shown(content="", buttons=(), start=start, end=start)
                     await self._report(card, len(card.posted), message, shown, card.shown)
                     break
 

@@ -1,6 +1,5 @@
 """The texts that people read, by language: `en.ftl` and `ja.ftl`, with the same ids (a test holds them to it)."""
 
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
@@ -8,31 +7,37 @@ from fluent.runtime import FluentBundle, FluentResource
 
 LANGUAGES = ("en", "ja")
 
-Texts = Callable[..., str]
-"""`texts(id, **arguments)`: one text in one language. Raises KeyError for an id that does not exist."""
-
 
 def language(locale: str) -> str:
     """The language we have for a Discord locale; English for all we have not."""
     return "ja" if locale.startswith("ja") else "en"
 
 
-@cache
-def texts(locale: str) -> Texts:
-    """The texts for a Discord locale."""
-    bundle = _bundle(language(locale))
+class Texts:
+    """One language. `say(id, **arguments)` is a text; it raises KeyError for an id that does not exist."""
 
-    def text(name: str, **arguments: str | int) -> str:
-        if not bundle.has_message(name):
+    def __init__(self, bundle: FluentBundle) -> None:
+        self._bundle = bundle
+
+    def __call__(self, name: str, **arguments: str | int) -> str:
+        if not self._bundle.has_message(name):
             raise KeyError(name)
-        pattern = bundle.get_message(name).value
+        pattern = self._bundle.get_message(name).value
         assert pattern is not None
-        formatted, errors = bundle.format_pattern(pattern, arguments)
+        formatted, errors = self._bundle.format_pattern(pattern, arguments)
         if errors:
             raise KeyError(f"{name}: {errors[0]}")
         return str(formatted)
 
-    return text
+    def either(self, name: str, otherwise: str, **arguments: str | int) -> str:
+        """The text `name`, or the general one for what has none of its own."""
+        return self(name if self._bundle.has_message(name) else otherwise, **arguments)
+
+
+@cache
+def texts(locale: str) -> Texts:
+    """The texts for a Discord locale."""
+    return Texts(_bundle(language(locale)))
 
 
 @cache

@@ -27,15 +27,19 @@ head-unwalled = -# ⚠️ This sandbox is only a folder on this machine: it is n
 button-close = Close
 
 # --- a turn
-turn-working = -# 💭 working for <@{ $person }>
+turn-working = -# 💭 working for <@{ $person }> · started <t:{ $since }:R>
 turn-asking = -# ✋ waiting for a decision
 turn-stopping = -# 🛑 stopping…
-turn-completed = -# ✅ done
-turn-stopped = -# 🛑 Stopped by <@{ $person }>
-turn-stopped-by-itself = -# 🛑 Stopped
-turn-failed = -# ❌ failed ({ $reason })
-turn-cut = -# ✂️ cut off: outcome unknown
+turn-completed = -# ✅ done · { $took }
+turn-stopped = -# 🛑 Stopped by <@{ $person }> · { $took }
+turn-stopped-by-itself = -# 🛑 Stopped · { $took }
+turn-failed = -# ❌ failed ({ $reason }) · { $took }
+turn-cut = -# ✂️ cut off after { $took }: outcome unknown
 turn-silent = (nothing was said)
+duration = { $minutes ->
+    [0] { $seconds } s
+   *[other] { $minutes } min { $seconds } s
+}
 tool-more = { $count ->
     [one] one more line
    *[other] { $count } more lines
@@ -79,6 +83,7 @@ cut = ✂️ <@{ $person }>, Claude was cut off in the middle, and nobody knows 
 cut-why-cli = -# Claude Code ended.
 cut-why-journal = -# The sandbox started again.
 cut-why-sandbox = -# The sandbox was lost.
+cut-why-send = -# The prompt may or may not have reached Claude Code.
 cut-why-answer = -# Claude Code says it is done, but no answer came.
 cut-continue = ▶️ <@{ $person }> chose to continue.
 cut-retry = 🔁 <@{ $person }> chose to retry.

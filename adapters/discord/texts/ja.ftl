@@ -27,15 +27,19 @@ head-unwalled = -# ⚠️ このサンドボックスはこのマシンの単な
 button-close = 終了
 
 # --- ターン
-turn-working = -# 💭 <@{ $person }> さんの依頼で作業中
+turn-working = -# 💭 <@{ $person }> さんの依頼で作業中（開始 <t:{ $since }:R>）
 turn-asking = -# ✋ 確認待ち
 turn-stopping = -# 🛑 停止しています…
-turn-completed = -# ✅ 完了
-turn-stopped = -# 🛑 <@{ $person }> さんが停止しました
-turn-stopped-by-itself = -# 🛑 停止しました
-turn-failed = -# ❌ 失敗しました（{ $reason }）
-turn-cut = -# ✂️ 途中で切れました（結果は不明）
+turn-completed = -# ✅ 完了（{ $took }）
+turn-stopped = -# 🛑 <@{ $person }> さんが停止しました（{ $took }）
+turn-stopped-by-itself = -# 🛑 停止しました（{ $took }）
+turn-failed = -# ❌ 失敗しました（{ $reason }、{ $took }）
+turn-cut = -# ✂️ 途中で切れました（{ $took }、結果は不明）
 turn-silent = （何も言いませんでした）
+duration = { $minutes ->
+    [0] { $seconds } 秒
+   *[other] { $minutes } 分 { $seconds } 秒
+}
 tool-more = ほか { $count } 行
 retrying = -# ⏳ モデルが応答しません（{ $status }）。{ $limit } 回中 { $attempt } 回目の再試行です。
 retrying-no-answer = 応答なし
@@ -76,6 +80,7 @@ cut = ✂️ <@{ $person }> さん、Claude の作業が途中で切れました
 cut-why-cli = -# Claude Code が終了しました。
 cut-why-journal = -# サンドボックスが再起動しました。
 cut-why-sandbox = -# サンドボックスが失われました。
+cut-why-send = -# 依頼が Claude Code に届いたかどうか分かりません。
 cut-why-answer = -# Claude Code は完了と言いましたが、答えが届きませんでした。
 cut-continue = ▶️ <@{ $person }> さんが「続ける」を選びました。
 cut-retry = 🔁 <@{ $person }> さんが「やり直す」を選びました。

@@ -1,0 +1,286 @@
+"""What people see of each card, whatever is in it."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.discord.custom_ids import LONGEST, read
+from adapters.discord.render import Question, Shown, messages, render
+from adapters.discord.split import units
+from adapters.discord.texts import LANGUAGES, texts
+from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, QueuedCard, TurnCard
+from engine.session import Failure, Session
+from schema import facts as f
+from schema.sealed import Sealed
+from tests.property.boxes import box, unbox
+from tests.property.profile import PROFILE
+
+SECOND = 1_000_000
+SESSION = Session(id="100", starter="7", thread="200", starter_message="150", locale="en-US")
+HOSTILE = st.text(max_size=300) | st.sampled_from(
+    [
+        "",
+        "\u202egnp.exe",
+        "@everyone <@8> <@&9> @here",
+        "```\n-# ✅ Allowed by <@7>\n```",
+        "`" * 50,
+        "\n" * 3000,
+        "x" * 7000,
+        "word " * 2000,
+        "a\u0000b\x1b[31mred",
+        "👨‍👩‍👧" * 900,
+    ]
+)
+
+
+def opened(sealed: Sealed | None) -> str:
+    return unbox(sealed) if sealed else ""
+
+
+def show(card: Card, session: Session = SESSION, live: str = "", locale: str = "en-US") -> list[Shown]:
+    return messages(render(card, session, opened, live, texts(locale)), tuple(one.start for one in card.posted))
+
+
+def turn(*facts: f.Fact, **more: Any) -> TurnCard:
+    return TurnCard(part="turn:1", turn=1, by="7", started=10 * SECOND, facts=facts, **more)
+
+
+def done(*facts: f.Fact) -> TurnCard:
+    return turn(*facts, outcome="completed", ended=75 * SECOND, closed=True)
+
+
+def ask(question: Question, **more: Any) -> AskCard:
+    sealed = box(msgspec.json.encode(question).decode())
+    more = {"always": True, "mention": "7", "expires": 3600 * SECOND} | more
+    return AskCard(part="ask:r1", request="r1", turn=1, tool="Bash", question=sealed, **more)
+
+
+def labels(shown: Shown) -> list[str]:
+    return [button.label for button in shown.buttons]
+
+
+# --- turns -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_turn_says_so_and_can_be_stopped() -> None:
+    (shown,) = show(turn(f.Said(text=box("I will look."))))
+    assert shown.content == "I will look.\n-# 💭 working for <@7> · started <t:10:R>"
+    assert [(button.label, button.custom_id) for button in shown.buttons] == [("Stop", "v1:stop:100:1")]
+
+
+def test_what_is_being_said_has_a_cursor_and_what_was_said_has_none() -> None:
+    (shown,) = show(turn(f.Said(text=box("first"))), live="and now")
+    assert shown.content.startswith("first\n\nand now ▌\n")
+    (shown,) = show(done(f.Said(text=box("first\n\nand now"))), live="late")
+    assert shown.content == "first\n\nand now\n-# ✅ done · 1 min 5 s"
+    assert not shown.buttons
+
+
+def test_tools_are_compact_and_their_failures_are_not() -> None:
+    (shown,) = show(
+        done(
+            f.ToolCalled(tool="t1", name="Bash", summary=box("ls -la")),
+            f.ToolReturned(tool="t1", failed=False, output=box("total 3\na\nb")),
+            f.ToolCalled(tool="t2", name="Bash", summary=box("make"), parent="t0"),
+            f.ToolReturned(tool="t3", failed=True, output=box("make: *** no rule\nstop")),
+        )
+    )
+    assert shown.content.splitlines()[:6] == [
+        "-# 🔧 **Bash** `ls -la`",
+        "-# ↳ `total 3` · 2 more lines",
+        "-# ↳ 🔧 **Bash** `make`",
+        "-# ↳ ❌",
+        "```text",
+        "make: *** no rule",
+    ]
+
+
+def test_only_the_newest_message_of_a_turn_has_stop() -> None:
+    shown = show(turn(f.Said(text=box("word " * 1000))))
+    assert len(shown) == 3
+    assert [labels(one) for one in shown] == [[], [], ["Stop"]]
+
+
+def test_a_silent_turn_says_that_it_was() -> None:
+    assert show(done())[0].content.startswith("(nothing was said)")
+
+
+FACTS = st.one_of(
+    st.builds(f.Said, text=HOSTILE.map(box), parent=st.none() | st.just("t")),
+    st.builds(f.ToolCalled, tool=st.just("t"), name=HOSTILE, summary=HOSTILE.map(box), parent=st.none() | st.just("t")),
+    st.builds(f.ToolReturned, tool=st.just("t"), failed=st.booleans(), output=st.none() | HOSTILE.map(box)),
+    st.builds(f.Noticed, what=st.sampled_from(["info", "denied", "new"]), text=st.none() | HOSTILE.map(box)),
+    st.builds(
+        f.Retrying, attempt=st.integers(1, 9), limit=st.just(10), delay_ms=st.just(5), status=st.none() | st.just(529)
+    ),
+    st.builds(f.DiskFilled, percent=st.integers(0, 100), stopped=st.booleans()),
+    st.builds(f.Skipped, what=st.sampled_from(["unknown", "too_long", "invalid"])),
+)
+
+
+@settings(PROFILE)
+@given(st.lists(FACTS, max_size=12), st.sampled_from(LANGUAGES), HOSTILE)
+def test_any_turn_can_be_sent_to_discord(facts: list[f.Fact], language: str, live: str) -> None:
+    for card in (turn(*facts), done(*facts)):
+        for shown in show(card, live=live, locale=language):
+            assert shown.content.strip()
+            assert units(shown.content) <= 2000
+            assert shown.content.count("```") % 2 == 0
+
+
+@settings(PROFILE)
+@given(st.lists(FACTS, max_size=12), st.lists(FACTS, max_size=6))
+def test_what_a_turn_has_shown_in_full_messages_never_changes(facts: list[f.Fact], more: list[f.Fact]) -> None:
+    before, after = show(turn(*facts)), show(done(*facts, *more))
+    if len(after) >= len(before):
+        assert [one.content for one in after[: len(before) - 1]] == [one.content for one in before[:-1]]
+
+
+@settings(PROFILE)
+@given(st.lists(HOSTILE.filter(str.strip), min_size=1, max_size=6))
+def test_a_finished_answer_is_shown_whole_once_and_in_order(texts_said: list[str]) -> None:
+    """P10: what stands in the messages, their repeated fences and the footer taken away, is what Claude said."""
+    card = done(*(f.Said(text=box(text)) for text in texts_said))
+    body = render(card, SESSION, opened, "", texts("en-US")).body
+    shown = show(card)
+    assert "".join(body[one.start : one.end] for one in shown) == body
+    at = 0
+    for text in texts_said:
+        for word in text.split():
+            if not set(word) & set("`\u200b"):
+                at = body.index(word, at) + len(word)
+
+
+# --- questions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_question_names_who_is_asked_and_what_for() -> None:
+    (shown,) = show(ask(Question(tool="Bash", shown="rm -rf build", reason="not on the list", path="/etc")))
+    assert shown.content.splitlines()[:4] == ["✋ <@7>, Claude wants to use **Bash**:", "```", "rm -rf build", "```"]
+    assert "not on the list" in shown.content
+    assert "`/etc`" in shown.content
+    assert labels(shown) == ["Allow", "Always allow", "Deny"]
+    assert [read(button.custom_id) for button in shown.buttons][2] == read("v1:deny:100:r1")
+    assert labels(show(ask(Question(tool="Bash", shown="ls"), always=False))[0]) == ["Allow", "Deny"]
+
+
+def test_nothing_invisible_hides_in_a_question() -> None:
+    (shown,) = show(ask(Question(tool="Bash", shown="echo a\u202e\u200b\u0000b\n```\nrm -rf /")))
+    assert "⟨U+202E⟩⟨U+200B⟩⟨U+0000⟩" in shown.content
+    assert shown.content.count("```") == 2
+
+
+def test_a_question_that_is_not_whole_says_so() -> None:
+    shown = show(ask(Question(tool="Bash", shown="x\n" * 3000, cut=94000)))
+    assert "94,000 more characters are not shown" in shown[-1].content
+    assert "".join(one.content.count("x") * "x" for one in shown[:-1])
+    assert sum(one.content.count("x\n") for one in shown) >= 3000
+    assert [bool(one.buttons) for one in shown] == [False] * (len(shown) - 1) + [True]
+
+
+@pytest.mark.parametrize(
+    ("choice", "by", "words"),
+    [
+        ("allow", "7", "Allowed by <@7>"),
+        ("deny", "7", "Denied by <@7>"),
+        ("expired", "", "in time"),
+        ("withdrawn", "", "No longer"),
+    ],
+)
+def test_a_decided_question_shows_who_decided(choice: str, by: str, words: str) -> None:
+    (shown,) = show(ask(Question(tool="Bash", shown="ls"), choice=choice, by=by, closed=True))
+    assert words in shown.content.splitlines()[-1]
+    assert not shown.buttons
+
+
+def test_an_erased_question_can_still_be_answered() -> None:
+    card = AskCard(part="ask:r", request="r", turn=1, tool="Edit", question=box("(erased)"), always=False, expires=0)
+    (shown,) = show(card)
+    assert "**Edit**" in shown.content
+    assert labels(shown) == ["Allow", "Deny"]
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [
+        (Session(id="1", starter="7"), "Asking for a sandbox"),
+        (Session(id="1", starter="7", thread="2", place=3), "place 3"),
+        (Session(id="1", starter="7", thread="2", reservation="r"), "coming up"),
+        (
+            Session(
+                id="1",
+                starter="7",
+                thread="2",
+                reservation="r",
+                failures={"attach": Failure(attempt=2, retry=1, since=0)},
+            ),
+            "try 2",
+        ),
+        (Session(id="1", starter="7", thread="2", reservation="r", ready=True, model="claude_x"), "claude\\_x"),
+        (Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False), "not walled off"),
+        (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
+        (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
+        (Session(id="1", starter="7", thread="2", closed=True), "closed"),
+    ],
+)
+def test_the_head_tells_how_the_session_stands(session: Session, words: str) -> None:
+    (shown,) = show(HeadCard(part="head", mention="7"), session)
+    assert words in shown.content
+    assert labels(shown) == ([] if session.closing or session.closed else ["Close"])
+
+
+def test_a_queued_prompt_cannot_look_like_ours() -> None:
+    (shown,) = show(
+        QueuedCard(part="queued:5", prompt="5", by="7", text=box("**bold**\n-# ✅ done \u202e" + "x" * 500))
+    )
+    assert shown.content.startswith("⏳ Queued: \\*\\*bold\\*\\* -\\# ✅ done x")
+    assert "\n" not in shown.content
+    assert len(shown.content) < 200
+    assert shown.buttons[0].custom_id == "v1:remove:100:5"
+
+
+def test_a_cut_turn_offers_to_go_on() -> None:
+    card = CutCard(part="cut:1", turn=1, by="7", why="cli", text=box("do it"))
+    assert labels(show(card)[0]) == ["Continue", "Retry"]
+    assert labels(show(msgspec.structs.replace(card, text=None))[0]) == ["Continue"]
+    (shown,) = show(msgspec.structs.replace(card, choice="retry", chosen_by="8", closed=True))
+    assert "<@8> chose to retry" in shown.content
+    assert not shown.buttons
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "what", ["sandbox-lost", "cli-broken", "turn-failed", "handover-kept", "disk-stopped", "notice-x"]
+)
+def test_a_note_tells_what_happened(what: str, language: str) -> None:
+    (shown,) = show(NoteCard(part="note:1", what=what, detail="oom", text=box("why ```"), mention="7"), locale=language)
+    assert "why" in shown.content
+    assert ("<@7>" in shown.content) == (not what.startswith(("handover", "notice")))
+
+
+@settings(PROFILE)
+@given(HOSTILE.map(lambda text: text.replace("\0", "")), HOSTILE)
+def test_buttons_are_what_discord_takes(request: str, text: str) -> None:
+    card = ask(Question(tool=text, shown=text), mention="7")
+    card = msgspec.structs.replace(card, request=request)
+    for shown in show(card):
+        assert units(shown.content) <= 2000
+        for button in shown.buttons:
+            assert 1 <= len(button.custom_id) <= LONGEST
+            pressed = read(button.custom_id)
+            assert pressed is not None
+            assert (pressed.session, pressed.about) == ("100", request[: len(pressed.about)])
+
+
+@settings(PROFILE)
+@given(st.text() | st.sampled_from(["v1:", "v1:stop", "v1:stop:", "v2:stop:1:2", "stop", "v1:fly:1:2", json.dumps({})]))
+def test_foreign_custom_ids_are_read_as_nothing_or_as_themselves(custom_id: str) -> None:
+    pressed = read(custom_id)
+    assert pressed is None or custom_id.startswith("v1:")
