@@ -7,7 +7,7 @@ import msgspec
 
 LONGEST = 100  # Discord's limit (`notes/discord.md` §5)
 _VERSION = "v1"
-KINDS = frozenset({"stop", "allow", "always", "deny", "remove", "continue", "retry", "close"})
+KINDS = frozenset({"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "again"})
 
 
 class Pressed(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 from adapters.discord import custom_ids
 from adapters.discord.texts import texts
 from engine import commands as c
-from engine.ports import Keyring
+from engine.ports import GiveUp, Keyring
 from schema.envelope import Recorded
 from schema.events import Granted, Received
 from schema.sealed import Seal
@@ -30,6 +30,10 @@ class _Data(msgspec.Struct):
     custom_id: str = ""
 
 
+class _File(msgspec.Struct):
+    filename: str = ""
+
+
 class _Thread(msgspec.Struct):
     archived: bool = False
     locked: bool = False
@@ -40,6 +44,7 @@ class Payload(msgspec.Struct):
 
     id: str = ""
     content: str = ""
+    attachments: list[_File] = []
     fetched: str | None = None
     data: _Data | None = None
     thread_metadata: _Thread | None = None
@@ -62,6 +67,8 @@ def command(received: Received, payload: Payload, seal: Seal) -> c.Command:  # n
             return c.ChangeThread(what=_thread_state(payload))
         case "thread_deleted":
             return c.ChangeThread(what="deleted")
+        case "thread_forbidden":
+            return c.ChangeThread(what="forbidden")
         case _:
             return c.Reject(reason=c.Reason.MALFORMED, detail=received.what[:40])
 
@@ -89,6 +96,10 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
     malformed = c.Reject(reason=c.Reason.MALFORMED)
     if pressed is None:
         return malformed
+    if pressed.kind == "again":
+        return c.Start(guild=received.guild, channel=received.channel)
+    if pressed.session != received.session:
+        return malformed
     match pressed.kind:
         case "close":
             return c.Close()
@@ -111,11 +122,19 @@ def _thread_state(payload: Payload) -> str:
 
 
 def _said(payload: Payload) -> str:
-    return payload.fetched if payload.fetched is not None else payload.content
+    """What somebody wrote. Claude is told of the files that it does not get: whoever wrote may speak of them."""
+    if payload.fetched is not None:
+        return payload.fetched
+    names = ", ".join(one.filename for one in payload.attachments)
+    return (
+        f"{payload.content}\n\n(Attached, but not readable here yet: {names})"
+        if payload.content and names
+        else payload.content
+    )
 
 
 def _text(said: str, seal: Seal) -> c.Text:
-    """Sealed, and without what no program takes: NUL and halves of surrogate pairs. Only white space counts as nothing."""
+    """Sealed, and without what no program takes: NUL, and halves of surrogate pairs. Only white space counts as nothing."""
     clean = said.replace("\0", "").encode("utf-8", "replace").decode()
     return c.Text(sealed=seal(clean), size=len(clean) if clean.strip() else 0)
 
@@ -134,10 +153,10 @@ class DiscordTranslator:
         if not isinstance(event, Received):
             return c.Reject(reason=c.Reason.MALFORMED), c.Context(at=received.at, cause=received.position)
         context = c.Context(at=received.at, by=event.by, locale=event.locale, cause=received.position)
-        raw = await self._keyring.open(event.raw)
         try:
+            raw = await self._keyring.open(event.raw)
             payload = msgspec.convert(json.loads(raw or "{}"), Payload, strict=False)
-        except (msgspec.MsgspecError, ValueError):
+            key = await self._keyring.prepare(f"session:{event.session}", event.by)
+        except (msgspec.MsgspecError, ValueError, GiveUp):  # GiveUp: the text, or the person's key, is no more
             return c.Reject(reason=c.Reason.MALFORMED), context
-        key = await self._keyring.prepare(f"session:{event.session}", event.by)
         return command(event, payload, lambda text: self._keyring.seal(key, text)), context
