@@ -6,6 +6,7 @@ something to do and none otherwise: a message to an idle actor starts one. Every
 log, so any surprise is answered by forgetting and loading.
 
 Its mailbox holds *inputs*: events of the log that want an outcome here, reports of its own effects, and pokes (look again).
+It is one file because its mailbox, its decisions and its effects are one thing: what may happen between which two of them.
 """
 
 from collections.abc import Sequence
@@ -184,22 +185,25 @@ class Actor:
         while not self._dead:
             try:
                 await self._read()
-                while self._inbox:
-                    await self._handle(self._inbox[0])
-                    self._finish(self._inbox.pop(0))
-                self._tend()
+                while self._inbox and not self._dead:
+                    handled = self._inbox[0]
+                    await self._handle(handled)
+                    self._finish(handled)
+                    del self._inbox[:1]  # it may have been cleared meanwhile
+                if not self._dead:
+                    self._tend()
             except TryAgain as error:
-                if (
-                    not self.epoch
-                ):  # another process acts for it, or the log is away: whoever looks for work comes again
-                    self._look = False
+                if not self.epoch:
+                    self._look = (
+                        False  # another process acts for it, or the log is away: whoever looks for work returns
+                    )
                     return
                 self._host.failed(self.target, "log", error)
                 await anyio.sleep(RELOAD_SECONDS)
             except VersionConflict:
                 self._loaded = False
             except Settled:
-                self._inbox.pop(0)
+                del self._inbox[:1]
                 self._loaded = False
             if self._loaded and not (self._look or self._inbox):
                 return

@@ -45,7 +45,7 @@ def decide(session: Session, command: Command, context: Context) -> list[e.Sessi
     return [*events, *_advance(follow(session, events, at=context.at, cause=context.cause))]
 
 
-def _decide(session: Session, command: Command, context: Context) -> list[e.SessionEvent]:  # noqa: C901, PLR0911, PLR0912
+def _decide(session: Session, command: Command, context: Context) -> list[e.SessionEvent]:  # noqa: C901, PLR0911, PLR0912 - one case per command
     match command:
         case Start():
             return _start(session, command, context)

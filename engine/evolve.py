@@ -1,6 +1,7 @@
 """How each event changes a session: total and pure. It never raises, never branches on policy, and reads no clock.
 
 The functions below change the private copy that `fold` and `evolve` made; nothing else may assign to a `Session`.
+It is one file because what an event changes is best read beside what all the others do, each a few lines.
 """
 
 import copy
@@ -70,16 +71,10 @@ def _add(s: Session, card: Card) -> None:
 
 
 def _set(s: Session, part: str, **changes: Any) -> None:
-    """Change a card; a card that is done by it is forgotten, the head excepted."""
-    kept: list[Card] = []
-    for card in s.cards:
-        if card.part != part:
-            kept.append(card)
-            continue
-        changed = msgspec.structs.replace(card, rev=card.rev + 1, **changes)
-        if not changed.done:
-            kept.append(changed)
-    s.cards = tuple(kept)
+    """Change a card: Discord shows less than it from now on."""
+    s.cards = tuple(
+        msgspec.structs.replace(card, rev=card.rev + 1, **changes) if card.part == part else card for card in s.cards
+    )
 
 
 def _touch_head(s: Session) -> None:

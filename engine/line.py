@@ -1,5 +1,7 @@
 """Where sessions and slots meet: decisions that are recorded in both streams at once, or in neither. Pure."""
 
+from typing import assert_never
+
 from engine import slots
 from engine.session import Session
 from engine.slots import Slots
@@ -30,6 +32,8 @@ def decide(
         case DeleteSandbox():
             events = slots.release(line, effect.reservation, limit=limit)
             return events, e.SandboxGone(reservation=effect.reservation)
+        case _:
+            assert_never(effect)
 
 
 def _after(line: Slots, events: list[e.SlotsEvent]) -> Slots:

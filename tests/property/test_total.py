@@ -74,6 +74,11 @@ def test_any_command_is_decided_in_any_state(events: list[e.SessionEvent], comma
     assert decided or isinstance(command, Report | Tick), "a person's command has an outcome"
 
 
+def test_an_event_that_is_no_sessions_only_counts() -> None:
+    session = evolve(Session(), e.Left(session="s"), stream=STREAM, at=0, cause=0)
+    assert session == Session(id="s", version=1)
+
+
 @MANY
 @given(st.lists(SLOTS_EVENTS, max_size=30), st.integers(1, 3))
 def test_any_slots_events_fold(events: list[e.SlotsEvent], limit: int) -> None:

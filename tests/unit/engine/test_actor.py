@@ -1,4 +1,7 @@
-"""An actor: one thing decided after the other, effects kept going, and every surprise answered."""
+"""An actor: one thing decided after the other, effects kept going, and every surprise answered.
+
+One file, because all of it is about one actor and its small world.
+"""
 
 from collections.abc import Sequence
 
@@ -223,6 +226,31 @@ async def test_a_report_that_waits_when_its_actor_is_deposed_is_not_taken_for_re
         assert raised
 
 
+async def test_an_actor_that_is_deposed_while_it_decides_starts_nothing_any_more() -> None:
+    class Slow(MemoryEventLog):
+        """Answers when it is told to."""
+
+        asked = anyio.Event()
+        answer = anyio.Event()
+
+        async def append(self, append: Append) -> Sequence[Recorded]:
+            recorded = await super().append(append)
+            if append.leases:
+                self.asked.set()
+                await self.answer.wait()
+            return recorded
+
+    log = Slow(store := MemoryStore())
+    async with Process(log=log, store=store).run() as process:
+        await process.say("start")
+        await log.asked.wait()
+        process.supervisor.actors[TARGET].stop()
+        log.answer.set()
+        await rest()
+        assert process.ports.calls == []
+        assert process.errors == []
+
+
 # --- defects ---------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +320,27 @@ async def test_an_effect_that_is_not_wanted_any_more_ends_and_its_failure_is_not
     async with Process().run() as process:
         process.ports.plan("show", anyio.Event())
         await process.ready()
+        await process.say("close")
+        await until(lambda: process.events(e.Closed))
+        assert not process.events(e.EffectFailed)
+
+
+async def test_a_link_that_breaks_because_it_is_hung_up_is_no_failure() -> None:
+    process = Process()
+    linked = anyio.Event()
+
+    async def attach(reservation: str, context: EffectContext) -> None:
+        await context.report(e.SandboxReady(reservation=reservation))
+        linked.set()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            raise TryAgain("the link broke") from None
+
+    process.ports.attach = attach  # type: ignore[method-assign] - as some clients do
+    async with process.run():
+        await process.say("start")
+        await linked.wait()
         await process.say("close")
         await until(lambda: process.events(e.Closed))
         assert not process.events(e.EffectFailed)
@@ -446,6 +495,24 @@ async def test_what_is_decided_with_the_slots_must_still_be_wanted() -> None:
         before = len(process.store.streams["slots"])
         await process.supervisor.actors[TARGET].decide_with_slots(AskSlot())
         assert len(process.store.streams["slots"]) == before
+
+
+async def test_who_leaves_the_line_when_it_was_served_waits_for_its_grant() -> None:
+    async with Process().run() as process:
+        await process.say("start", "a")
+        await until(lambda: process.events(e.SandboxReady, "a"))
+        await process.say("start", "b")
+        await until(lambda: process.events(e.SlotAsked, "b"))
+        draft = Draft(event=e.Granted(session="b", reservation="b-9"), at=0, actor="test")
+        await process.log.append(Append(writes=(Write(stream="slots", expected=None, drafts=(draft,)),)))
+        await process.say("close", "b")
+        await until(lambda: process.events(e.CloseAsked, "b"))
+        await rest()
+        assert not process.events(e.SlotLeft, "b")
+        granted = Draft(event=e.Granted(session="b", reservation="b-9"), at=0, actor="test", to="session:b")
+        await process.log.append(Append(writes=(Write(stream="copy", expected=None, drafts=(granted,)),)))
+        await until(lambda: process.events(e.Closed, "b"))
+        assert process.events(e.SandboxGone, "b") == [e.SandboxGone(reservation="b-9")]
 
 
 async def test_a_sandbox_that_is_gone_is_not_attached_to_again() -> None:
