@@ -11,10 +11,13 @@ from aiohttp import web
 
 from adapters.local.model.server import Model
 
+_END_SECONDS = 1.0
+
 
 async def serve(state: Path, host: str, port: int, key: str | None) -> None:
     """Serve until told to end."""
-    runner = web.AppRunner(Model(state, key).app(), access_log=None)
+    app = Model(state, key).app()
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_END_SECONDS)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()

@@ -1,7 +1,7 @@
 """What the scripted model answers: pure, from the conversation so far to one step.
 
 A turn is a list of steps; each request of a turn gets the next one, for the conversation holds as many answers as were
-given. Plain prompts find their turn by their words, in English or Japanese; a prompt that says `SCRIPT: [steps] END` is
+given. Plain prompts find their turn by their words, in English or Japanese; a prompt that says `SCRIPT: [steps]` is
 played to the letter (`README.md` has the language).
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 Step = dict[str, Any]
 Messages = list[dict[str, Any]]
 
-_SCRIPT = re.compile(r"SCRIPT:\s*(\[.*?\])\s*END", re.DOTALL)
+_SCRIPT = re.compile(r"SCRIPT:\s*(?=\[)")
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 
 
@@ -40,19 +40,31 @@ def _texts(content: Any) -> list[str]:
     return [block.get("text", "") for block in content if block.get("type") == "text"]
 
 
+def is_exact(prompt: str) -> bool:
+    """Whether a prompt is played to the letter."""
+    return _SCRIPT.search(prompt) is not None
+
+
 def _steps(prompt: str) -> list[Step]:
     exact = _SCRIPT.search(prompt)
     if exact:
-        try:
-            return list(json.loads(exact[1]))
-        except ValueError as error:
-            return [{"text": f"This script is no JSON: {error}"}]
-    words = prompt.lower()
+        return _script(prompt[exact.end() :])
     language = "ja" if _JAPANESE.search(prompt) else "en"
-    for keys, make in _TURNS:
-        if any(key in words for key in keys):
+    for words, make in _TURNS:
+        if words.search(prompt):
             return make(language)
     return _hello(language)
+
+
+def _script(text: str) -> list[Step]:
+    try:
+        steps: list[Any] = json.JSONDecoder().raw_decode(text)[0]
+    except ValueError as error:
+        return [{"text": f"This script is no JSON: {error}"}]
+    for number, step in enumerate(steps, start=1):
+        if not isinstance(step, dict):
+            return [{"text": f"Step {number} of this script is no JSON object: {json.dumps(step)[:60]}"}]
+    return steps
 
 
 def _slow(language: str) -> list[Step]:
@@ -133,10 +145,15 @@ def _say(language: str, english: str, japanese: str) -> str:
     return japanese if language == "ja" else english
 
 
+def _words(english: str, japanese: str) -> re.Pattern[str]:
+    """Finds any of these: English ones at the beginning of a word."""
+    return re.compile(rf"(?<![a-z])(?:{english})|{japanese}", re.IGNORECASE)
+
+
 _TURNS = (
-    (("slow", "long", "story", "ゆっくり", "長い", "物語"), _slow),
-    (("fail", "失敗"), _fail),
-    (("retry", "overload", "再試行", "混み"), _retry),
-    (("run", "test", "実行", "テスト"), _run),
-    (("write", "file", "haiku", "書い", "ファイル", "俳句"), _write),
+    (_words("slow|long|story", "ゆっくり|長い|物語"), _slow),
+    (_words("fail", "失敗"), _fail),
+    (_words("retry|error|overload", "再試行|エラー|混み"), _retry),
+    (_words("run|test", "実行|テスト"), _run),
+    (_words("write|file|haiku", "書い|書き|ファイル|俳句"), _write),
 )

@@ -1,23 +1,23 @@
 """The scripted Messages API over HTTP.
 
 Every request is written to `requests.jsonl` before it is answered: its number, prompt, step, and the tool uses handed out,
-so that what happened can be held against what was asked for. Counters of `times` are read from there at the start: being
-killed changes nothing. No credential is ever written.
+so that what happened can be held against what was asked for. Another line tells whether the answer was taken to its end.
+Counters of `times` are read from there at the start: being killed changes nothing. No credential is ever written.
 """
 
 import asyncio
 import hashlib
 import hmac
 import json
+import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from adapters.local.model import stream
-from adapters.local.model.scenario import Step, next_step
+from adapters.local.model.scenario import Step, is_exact, next_step
 
 _LARGEST_REQUEST = 64 << 20
 
@@ -36,13 +36,11 @@ class Model:
     def _read_log(self) -> None:
         if not self._log.exists():
             return
-        for line in self._log.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:  # the last line, torn by a kill
-                continue
+        whole = self._log.read_bytes().rpartition(b"\n")[0]
+        os.truncate(self._log, len(whole) + 1 if whole else 0)  # a line torn by a kill was never answered
+        for entry in map(json.loads, whole.splitlines()):
             self._count = max(self._count, entry["n"])
-            if "failure" in entry:
+            if entry.get("failure"):
                 self._failures[entry["failure"]] = self._failures.get(entry["failure"], 0) + 1
 
     def app(self) -> web.Application:
@@ -59,8 +57,8 @@ class Model:
         return web.json_response({"input_tokens": len(await request.read()) // 4 + 1})
 
     def _refusal(self, request: web.Request) -> web.Response | None:
-        given = request.headers.get("x-api-key", "")
-        if self._key is None or hmac.compare_digest(given, self._key):
+        given = request.headers.get("x-api-key", "").encode(errors="replace")
+        if self._key is None or hmac.compare_digest(given, self._key.encode()):
             return None
         return _error(401, "this is not the key of the scripted model")
 
@@ -71,32 +69,54 @@ class Model:
         try:
             asked: dict[str, Any] = json.loads(body)
             prompt, answered, step = next_step(asked["messages"])
-        except (ValueError, KeyError, TypeError) as error:
-            return _error(400, f"not a request of the Messages API: {error}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _error(400, f"not a request of the Messages API: {error!r}")
         self._count += 1
         number = self._count
-        step, failure = self._pick(step, prompt)
+        # one said twice by a person fails twice; one of a script counts wherever it is said again
+        place = "" if is_exact(prompt) else f"{asked.get('metadata')} {len(asked['messages'])}"
+        step, failure = self._pick(step, f"{prompt}\0{place}")
         blocks = stream.content(step, f"toolu_local_{number}")
-        self._write(number, prompt, answered, step, blocks, failure)
-        if "delay" in step:
-            await asyncio.sleep(step["delay"])
-        if "err" in step:
-            return _error(step["err"], step.get("message", "scripted"))
-        answer = stream.message(str(asked.get("model", "")), f"msg_local_{number}", blocks, len(body))
-        if not asked.get("stream"):
-            return web.json_response(answer)
-        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-        response.headers["request-id"] = f"req_{answer['id']}"
-        with suppress(ConnectionError):  # whoever asked went away: an abort is no error
-            await response.prepare(request)
-            await self._stream(request, response, step, answer)
+        self._note(
+            n=number,
+            t=round(time.time(), 3),
+            model=str(asked.get("model"))[:80],
+            prompt=_digest(prompt),
+            step=answered,
+            id=step.get("id"),
+            tools=[block["id"] for block in blocks if block["type"] == "tool_use"],
+            failure=failure,
+        )
+        whole = False
+        try:
+            response = await self._answer(request, asked, step, stream.message(asked, number, blocks, len(body)))
+            whole = True
+        except ConnectionError:  # an abort is no error
+            response = web.Response()
+        finally:
+            self._note(n=number, whole=whole)
         return response
 
-    def _pick(self, step: Step, prompt: str) -> tuple[Step, str | None]:
+    async def _answer(
+        self, request: web.Request, asked: dict[str, Any], step: Step, answer: stream.Event
+    ) -> web.StreamResponse:
+        await asyncio.sleep(step.get("delay", 0))
+        if "err" in step:
+            return _error(step["err"], step.get("message", "scripted"))
+        headers = {"request-id": f"req_{answer['id']}"}
+        if not asked.get("stream"):
+            return web.json_response(answer, headers=headers)
+        headers["content-type"] = "text/event-stream; charset=utf-8"
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        await self._stream(request, response, step, answer)
+        return response
+
+    def _pick(self, step: Step, place: str) -> tuple[Step, str | None]:
         """The step, or what comes `then`, once it has failed as often as it should."""
         failure = None
         while "times" in step or "err" in step:
-            key = hashlib.sha256(f"{prompt}\0{json.dumps(step, sort_keys=True)}".encode()).hexdigest()[:16]
+            key = _digest(f"{place}\0{json.dumps(step, sort_keys=True)}")
             seen = self._failures.get(key, 0)
             if "times" in step and seen >= step["times"]:
                 step = step.get("then", {"text": "…"})
@@ -106,22 +126,9 @@ class Model:
             break
         return step, failure
 
-    def _write(
-        self, number: int, prompt: str, answered: int, step: Step, blocks: list[dict[str, Any]], failure: str | None
-    ) -> None:
-        entry: dict[str, Any] = {
-            "n": number,
-            "t": round(time.time(), 3),
-            "prompt": hashlib.sha256(prompt.encode()).hexdigest()[:16],
-            "begins": prompt[:60],
-            "step": answered,
-            "id": step.get("id"),
-            "tools": [block["id"] for block in blocks if block["type"] == "tool_use"],
-        }
-        if failure:
-            entry["failure"] = failure
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    def _note(self, **entry: Any) -> None:
+        with self._log.open("a") as log:
+            log.write(json.dumps(entry) + "\n")
 
     @staticmethod
     async def _stream(request: web.Request, response: web.StreamResponse, step: Step, answer: stream.Event) -> None:
@@ -133,13 +140,17 @@ class Model:
             if number == step.get("cut"):
                 assert request.transport
                 request.transport.abort()
-                return
+                raise ConnectionAbortedError
             if number == step.get("at", 3) and "hang" in step:
                 await asyncio.sleep(step["hang"])
             if "tick" in step and event["type"] == "content_block_delta":
                 await asyncio.sleep(step["tick"])
             await _send(response, event)
         await response.write_eof()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
 
 
 async def _send(response: web.StreamResponse, event: stream.Event) -> None:

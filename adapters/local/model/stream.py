@@ -39,19 +39,19 @@ def content(step: dict[str, Any], tool_prefix: str) -> list[dict[str, Any]]:
     return made
 
 
-def message(model: str, identity: str, blocks: list[dict[str, Any]], asked: int) -> Event:
-    """The whole answer, as it is given without streaming. `asked` is the size of the request in bytes."""
+def message(asked: dict[str, Any], number: int, blocks: list[dict[str, Any]], size: int) -> Event:
+    """The whole answer, as it is given without streaming. `size` is that of the request, in bytes."""
     spoken = sum(len(json.dumps(block)) for block in blocks)
     return {
-        "id": identity,
+        "id": f"msg_local_{number}",
         "type": "message",
         "role": "assistant",
-        "model": model,
+        "model": str(asked.get("model", "")),
         "content": blocks,
         "stop_reason": "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn",
         "stop_sequence": None,
         "usage": {
-            "input_tokens": asked // 4 + 1,
+            "input_tokens": size // 4 + 1,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
             "output_tokens": spoken // 4 + 1,
