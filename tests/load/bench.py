@@ -8,14 +8,16 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.databases import databases  # noqa: E402
-from tests.load import log  # noqa: E402, F401 - registers its figures
-from tests.load.figures import FIGURES, Bench  # noqa: E402
+from tests.databases import databases
+from tests.load import figures, log
+
+MODULES = (log,)
+"""Each registers its figures."""
 
 
-async def run(bench: Bench, names: list[str]) -> None:
+async def run(bench: figures.Bench, names: list[str]) -> None:
     for name in names:
-        await FIGURES[name](bench)
+        await figures.FIGURES[name](bench)
 
 
 def main() -> None:
@@ -24,11 +26,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 for figures to quote")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     options = parser.parse_args()
-    names = [name for name in FIGURES if name.startswith(options.only)]
+    names = [name for name in figures.FIGURES if name.startswith(options.only)]
     if not names:
-        parser.error(f"no figure begins with {options.only!r}: there are {', '.join(FIGURES)}")
+        parser.error(f"no figure begins with {options.only!r}: there are {', '.join(figures.FIGURES)}")
     with databases(durable=True) as server:
-        uvloop.run(run(Bench(server, options.rounds, options.seconds), names))
+        uvloop.run(run(figures.Bench(server, options.rounds, options.seconds), names))
 
 
 if __name__ == "__main__":

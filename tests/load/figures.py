@@ -48,7 +48,7 @@ class Bench(NamedTuple):
 
     async def rate(self, works: list[Callable[[], Awaitable[object]]]) -> float:
         """How often per second `works` are done when each is done again and again, all at once."""
-        done = 0
+        done, rate = 0, 0.0
         running = True
 
         async def repeat(work: Callable[[], Awaitable[object]]) -> None:

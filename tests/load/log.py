@@ -1,18 +1,34 @@
 """The log's figures: durable appends with everything on, reading a stream, replaying the log."""
 
 import itertools
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import asyncpg
 
+from adapters.postgres.connect import Connection
 from adapters.postgres.event_log import PostgresEventLog, open_log
 from adapters.postgres.keyring import PostgresKeyring, open_keyring
-from adapters.sealing import MasterKey
+from adapters.sealing import Cipher, MasterKey, seal_text
+from engine.evolve import fold
+from engine.session import Session
 from schema.codec import encode
 from schema.envelope import Append, Draft, Write
-from schema.events import EffectFailed, PromptQueued
+from schema.events import (
+    Delivered,
+    EffectFailed,
+    Event,
+    JournalRead,
+    MessageShown,
+    PromptQueued,
+    PromptSent,
+    TurnEnded,
+    TurnStarted,
+)
+from schema.facts import PromptStarted, Said, ToolCalled, ToolReturned
 from schema.sealed import Sealed
 from tests.load.figures import Bench, figure
 
@@ -118,3 +134,128 @@ async def plain_append_32(bench: Bench) -> None:
 @figure
 async def plain_append_256(bench: Bench) -> None:
     await _append(bench, "plain_append_256", 256, seal=False)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+_STREAMS, _EVENTS = 200, 1_000  # each; 200,000 events in all
+_PAGE = 500
+_FETCH_STREAM = """
+select position, stream, version, kind, payload, hash, at, actor, cause, key
+from events where stream = $1 and version > $2 order by version
+"""
+_FETCH_PAGE = """
+select position, stream, version, kind, payload, hash, at, actor, cause, key
+from events where position > $1 and position <= $2 order by position
+"""
+
+
+def _turn(number: int, box: Sealed) -> Sequence[Event]:
+    """Ten events of a session: a prompt, what Claude did about it, and how it was shown."""
+    prompt = str(number)
+    journal = [
+        JournalRead(epoch=1, start=number * 4000 + step * 1000, end=number * 4000 + step * 1000 + 999, facts=(fact,))
+        for step, fact in enumerate(
+            [
+                PromptStarted(prompt=prompt),
+                ToolCalled(tool="toolu_01", name="Bash", summary=box),
+                ToolReturned(tool="toolu_01", failed=False, output=box),
+                Said(text=box),
+            ]
+        )
+    ]
+    return [
+        PromptQueued(prompt=prompt, by="7", text=box, size=296),
+        PromptSent(prompt=prompt),
+        Delivered(item=f"prompt:{prompt}", life=1),
+        TurnStarted(turn=number, prompt=prompt, by="7"),
+        *journal,
+        TurnEnded(turn=number, outcome="completed"),
+        MessageShown(part=f"turn:{number}", index=0, message="123456789012345678", rev=99, final=True),
+    ]
+
+
+@asynccontextmanager
+async def _filled(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Connection]]:
+    """A log of 200 sessions of 1,000 events, which wrote in turn."""
+    dsn = await bench.server.create()
+    connection = await asyncpg.connect(dsn)
+    box = seal_text(Cipher(bytes(32)), 1, _TEXT[:200])
+    sessions = [event for number in range(1, _EVENTS // 10 + 1) for event in _turn(number, box)]
+    rows = [
+        (
+            index * _STREAMS + stream,
+            stream,
+            index + 1,
+            *encode(event),
+            bytes(32),
+            1_790_000_000_000_000 + index,
+            "bot",
+            0,
+            None,
+        )
+        for index, event in enumerate(sessions)
+        for stream in range(1, _STREAMS + 1)
+    ]
+    await connection.execute("insert into streams (name) select 'session:' || g from generate_series(1, 200) as g")
+    columns = ["position", "stream", "version", "kind", "payload", "key_id", "hash", "at", "actor", "cause", "key"]
+    await connection.copy_records_to_table("events", records=rows, columns=columns)
+    await connection.execute("update log_head set position = (select max(position) from events)")
+    await connection.execute("vacuum analyze events")
+    try:
+        async with open_log(dsn) as log:
+            yield log, connection
+    finally:
+        await connection.close()
+        await bench.server.drop(dsn)
+
+
+@figure
+async def read_stream(bench: Bench) -> None:
+    """Sessions of 1,000 events, decoded and folded."""
+    async with _filled(bench) as (log, connection):
+        fetch = await connection.prepare(_FETCH_STREAM)
+
+        async def ours() -> float:
+            start = time.perf_counter()
+            for stream in range(1, 61):
+                session = fold(await log.read_stream(f"session:{stream}"), Session())
+                assert session.version == _EVENTS
+            return 1 / (time.perf_counter() - start)
+
+        async def baseline() -> float:
+            start = time.perf_counter()
+            for stream in range(1, 61):
+                assert len(await fetch.fetch(stream, 0)) == _EVENTS
+            return 1 / (time.perf_counter() - start)
+
+        await ours()
+        await bench.compare(
+            "read_stream", ours=ours, baseline=baseline, to="fetching the rows of 60 streams, times a second"
+        )
+
+
+@figure
+async def replay(bench: Bench) -> None:
+    """The whole log, decoded, counted by kind."""
+    async with _filled(bench) as (log, connection):
+        fetch = await connection.prepare(_FETCH_PAGE)
+
+        async def ours() -> float:
+            start, count = time.perf_counter(), Counter[type[Event]]()
+            async for page in log.replay():
+                count.update([type(recorded.event) for recorded in page])
+            assert count.total() == _STREAMS * _EVENTS
+            return 1 / (time.perf_counter() - start)
+
+        async def baseline() -> float:
+            start, count = time.perf_counter(), 0
+            while rows := await fetch.fetch(count, count + _PAGE):
+                count += len(rows)
+            assert count == _STREAMS * _EVENTS
+            return 1 / (time.perf_counter() - start)
+
+        await ours()
+        await bench.compare(
+            "replay", ours=ours, baseline=baseline, to="fetching all rows, 500 at a time, times a second"
+        )
