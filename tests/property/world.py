@@ -1,7 +1,9 @@
 """A model of the world around the deciders: Discord, sandboxes with Claude Code in them, a log and a process that may die.
 
 Everything is one step of somebody at a time, so that Hypothesis decides who goes next. An effect is a generator: it stops
-before and after each thing it does to the world, and there it can be made to fail, be cancelled, or die with its process. One file, because the parts of the world share its state.
+before and after each thing it does to the world, and there it can be made to fail, be cancelled, or die with its process.
+
+One file, because the parts of the world share its state.
 """
 
 from collections import Counter, deque
