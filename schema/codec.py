@@ -71,24 +71,18 @@ _decode: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # pyright: i
 
 def encode(event: Event) -> Encoded:
     """The stored form of `event`. Raises ValueError when its texts are sealed under more than one key."""
-    struct = type(event)
+    kind = _KIND[type(event)]
     key: int | None = None
-    for name in _SEALED[struct]:
-        if (box := getattr(event, name)) is not None:
-            key = _same_key(event, key, box)
-    if isinstance(event, JournalRead):
-        for fact in event.facts:
-            for name in _SEALED[type(fact)]:
-                if (box := getattr(fact, name)) is not None:
-                    key = _same_key(event, key, box)
-    return _KIND[struct], _encode(event), key
-
-
-def _same_key(event: Event, key: int | None, box: Sealed) -> int:
-    other = key_id(box)
-    if key is not None and key != other:
-        raise ValueError(f"{_KIND[type(event)]} is sealed under the keys {key} and {other}: an event has one at most")
-    return other
+    for struct in (event, *event.facts) if isinstance(event, JournalRead) else (event,):
+        for name in _SEALED[type(struct)]:
+            box = getattr(struct, name)
+            if box is not None and key != key_id(box):
+                if key is not None:
+                    raise ValueError(
+                        f"{kind} is sealed under the keys {key} and {key_id(box)}: an event has one at most"
+                    )
+                key = key_id(box)
+    return kind, _encode(event), key
 
 
 def decode(

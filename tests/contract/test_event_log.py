@@ -1,4 +1,7 @@
-"""What every `engine.ports.EventLog` promises. `new_process` opens the log under test as another process would."""
+"""What every `engine.ports.EventLog` promises. `new_process` opens the log under test as another process would.
+
+One file, because it is one contract: whoever implements the port reads it from top to bottom.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
