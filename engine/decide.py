@@ -208,10 +208,14 @@ def _change_thread(session: Session, command: ChangeThread, context: Context) ->
     known = "open" if command.what in {"unarchived", "unlocked"} else command.what
     if session.closed or session.thread_state in {known, "deleted"}:
         return [_noted(context, "thread")]
-    events: list[e.SessionEvent] = [e.ThreadChanged(what=command.what, by=context.by)]
-    if command.what == "deleted" and not session.closing:
-        events.append(e.CloseAsked(by=context.by, why="deleted"))
-    return events
+    return _thread_is(session, e.ThreadChanged(what=command.what, by=context.by))
+
+
+def _thread_is(session: Session, changed: e.ThreadChanged) -> list[e.SessionEvent]:
+    """Without its thread a session has nobody to work for."""
+    if changed.what == "deleted" and not session.closing:
+        return [changed, e.CloseAsked(by=changed.by, why="deleted")]
+    return [changed]
 
 
 # --- what effects found out ------------------------------------------------------------------------------------------
@@ -224,7 +228,7 @@ def _grant(session: Session, command: Grant, context: Context) -> list[e.Session
     return [e.SandboxReserved(reservation=command.reservation)]
 
 
-def _report(session: Session, event: e.SessionEvent, context: Context) -> list[e.SessionEvent]:
+def _report(session: Session, event: e.SessionEvent, context: Context) -> list[e.SessionEvent]:  # noqa: PLR0911 - a case a line
     if isinstance(event, e.JournalRead):
         return journal.read(session, event, context)
     if isinstance(event, e.EffectFailed):
@@ -235,10 +239,12 @@ def _report(session: Session, event: e.SessionEvent, context: Context) -> list[e
         return _lost(session, event)
     if isinstance(event, e.SandboxGone) and session.turn:
         return [e.TurnEnded(turn=session.turn.turn, outcome="stopped", reason="closed"), event]
+    if isinstance(event, e.ThreadChanged):
+        return _thread_is(session, event)
     return [event]
 
 
-def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR0911 - one line per kind of report
+def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR0911, PLR0912 - one line per kind of report
     """Whether the session still has use for a report; the rest is a straggler of an effect that was overtaken."""
     match event:
         case e.StarterPosted():
@@ -261,6 +267,8 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
                 isinstance(one.effect, Deliver) and (one.effect.item, one.effect.life) == (event.item, event.life)
                 for one in todo(session)
             )
+        case e.ThreadChanged():
+            return not session.closed and session.thread_state not in {event.what, "deleted"}
         case e.HandedOver():
             return bool(session.closing) and not session.handed_over
         case e.Replied():

@@ -53,6 +53,8 @@ SHOWN = e.MessageShown(part="head", index=0, message="m1", rev=1)
         (CLOSING, e.HandedOver(how="posted", files=1)),
         (OPENED, SHOWN),
         (OPENED, e.PartCleared(part="head")),
+        (OPENED, e.ThreadChanged(what="locked")),
+        (OPENED, e.ThreadChanged(what="deleted")),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, e.SessionEvent) else "",
 )
@@ -276,3 +278,10 @@ def test_after_three_sandboxes_lost_in_a_row_none_is_asked_for_until_somebody_wa
 def test_a_sandbox_in_which_a_turn_began_was_of_use() -> None:
     assert given(*LOST).losses == 1
     assert given(*LOST, e.TurnStarted(turn=1, prompt="", by=STARTER)).losses == 0
+
+
+def test_a_thread_that_is_found_deleted_closes_the_session_once() -> None:
+    gone = e.ThreadChanged(what="deleted")
+    events = when(given(*READY), gone, by="")
+    assert events == [gone, e.CloseAsked(by="", why="deleted")]
+    assert not when(given(*READY, *events), gone, by="")
