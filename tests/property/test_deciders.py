@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from engine.commands import Close
+from engine.phases import WAYS
 from engine.ports import GiveUp, TryAgain
 from engine.session import CRASH_LIMIT, LOSS_LIMIT, Phase
 from engine.todo import Attach
@@ -96,6 +97,7 @@ class Deciders(RuleBasedStateMachine):
         assert not world.slots.held
         assert not world.slots.line
         assert not any(world.sandboxes_alive())
+        assert world.transitions <= WAYS.keys()
 
     def _check_settled(self, session: str) -> None:
         """Only people can make a difference, or Claude, who waits for them; and every prompt has its fate."""
