@@ -35,7 +35,6 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True):
     remove: str
     stopped: str
     done: str
-    ready: str
     hello: str
     steps: dict[str, str]
 
@@ -52,11 +51,9 @@ ENGLISH = Lines(
     remove="Remove",
     stopped="Stopped by",
     done="✅ done",
-    ready="✅ Ready",
     hello="scripted",
     steps={
         "thread": "a thread opens",
-        "ready": "the sandbox is ready",
         "ask": "Claude asks before it writes a file",
         "wrote": "allowed: the answer streams in, the file is written",
         "command": "Claude asks before it runs a command",
@@ -81,11 +78,9 @@ JAPANESE = Lines(
     remove="取り消す",
     stopped="さんが停止しました",
     done="✅ 完了",
-    ready="✅ 準備ができました",
     hello="台本",
     steps={
         "thread": "スレッドが開く",
-        "ready": "サンドボックスの準備ができる",
         "ask": "ファイルを書く前に Claude が確認する",
         "wrote": "許可：答えが流れてきて、ファイルが書かれる",
         "command": "コマンドの前に Claude が確認する",
