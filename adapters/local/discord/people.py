@@ -194,7 +194,9 @@ def buttons(message: Json) -> list[Json]:
 @asynccontextmanager
 async def open_people(info: Json) -> AsyncGenerator[dict[str, Person]]:
     """Everybody, by name, connected. `info`: what the local Discord announced."""
-    async with aiohttp.ClientSession() as http, anyio.create_task_group() as tasks:
+    # a connection that is kept would be one to a server that may have been killed since
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as http, anyio.create_task_group() as tasks:
         people = {name: Person(name, info, http) for name in ("alice", "bob")}
         await _connect(people, tasks)
         yield people
