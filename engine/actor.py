@@ -182,7 +182,7 @@ class Actor:
             self._host.rest(self)
 
     async def _work(self) -> None:
-        while not self._dead:
+        while True:
             try:
                 await self._read()
                 while self._inbox and not self._dead:
@@ -194,9 +194,8 @@ class Actor:
                     self._tend()
             except TryAgain as error:
                 if not self.epoch:
-                    self._look = (
-                        False  # another process acts for it, or the log is away: whoever looks for work returns
-                    )
+                    # another process acts for it, or the log is away: whoever looks for work returns
+                    self._look = False
                     return
                 self._host.failed(self.target, "log", error)
                 await anyio.sleep(RELOAD_SECONDS)
@@ -205,7 +204,7 @@ class Actor:
             except Settled:
                 del self._inbox[:1]
                 self._loaded = False
-            if self._loaded and not (self._look or self._inbox):
+            if self._dead or (self._loaded and not (self._look or self._inbox)):
                 return
 
     @staticmethod
