@@ -1,12 +1,15 @@
 """The bot: an unmodified hikari `GatewayBot`, its ingress and its chat, joined."""
 
 import base64
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
+import aiohttp
 import anyio
 import hikari
 import msgspec
+import structlog
 from hikari.impl import HTTPSettings
 
 from adapters.discord.chat import DiscordChat, Tokens
@@ -16,10 +19,13 @@ from adapters.discord.pace import Pace
 from adapters.discord.rest import Rest
 from adapters.discord.translate import DiscordTranslator
 from adapters.settings import Secret
-from engine.ports import EventLog, GiveUp, Keyring
+from engine.ports import EventLog, GiveUp, Keyring, TryAgain
 
 _INTENTS = hikari.Intents.GUILDS | hikari.Intents.GUILD_MESSAGES | hikari.Intents.MESSAGE_CONTENT
 _LONGEST_RATE_LIMIT = 60.0
+_AGAIN_SECONDS = 2.0
+
+log_line = structlog.get_logger(__name__)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +58,7 @@ async def open_discord(
     connection = Connection(bot, options, log, keyring, tokens)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.ingress.run)
+        tasks.start_soon(connection.watch)
         try:
             yield connection
         finally:
@@ -66,10 +73,11 @@ class Connection:
         self, bot: hikari.GatewayBot, options: Options, log: EventLog, keyring: Keyring, tokens: Tokens
     ) -> None:
         application = _application(options.token)
-        self.chat = DiscordChat(Rest(bot.rest, application, Pace()), log, keyring, tokens)
+        self.chat = DiscordChat(Rest(bot.rest, application, Pace()), log, keyring, tokens, options.now)
         self.translator = DiscordTranslator(keyring)
         self._application = application
         self._bot = bot
+        self._listening = anyio.Event()
         self._guilds = options.guilds
         self.ingress = Ingress(
             bot,
@@ -82,23 +90,54 @@ class Connection:
         )
 
     async def listen(self) -> None:
-        """Open the gateway, publish the commands. Raises GiveUp with what Discord does not like about us."""
+        """Open the gateway, publish the commands; waits while Discord is away. Raises GiveUp when it does not let us in."""
         await self.ingress.open()
+        await _insist(self._start)
+        for guild in sorted(self._guilds):
+            await _insist(partial(publish, self._bot.rest, self._application, guild))
+        self._listening.set()
+
+    async def _start(self) -> None:
+        """Raises TryAgain, GiveUp; the bot is closed then."""
         try:
             await self._bot.start(check_for_updates=False)
         except (hikari.UnauthorizedError, hikari.GatewayServerClosedConnectionError) as error:
-            raise GiveUp(
-                f"Discord does not let us in ({error}): check DISCORD_TOKEN, and that the bot has the intent "
-                "MESSAGE CONTENT (developer portal, Bot, Privileged Gateway Intents)"
-            ) from None
-        for guild in sorted(self._guilds):
-            await publish(self._bot.rest, self._application, guild)
+            raise GiveUp(_refused(error)) from None
+        except (hikari.HikariError, aiohttp.ClientError, OSError) as error:
+            await self.close()
+            raise TryAgain(f"Discord cannot be reached ({type(error).__name__})") from None
+        except RuntimeError as error:  # hikari's, when all of a day's sessions are used
+            raise GiveUp(f"Discord does not let us in: {error}") from None
+
+    async def watch(self) -> None:
+        """Returns never, raises GiveUp when Discord ends the connection for good; hikari comes back from everything else."""
+        await self._listening.wait()
+        try:
+            await self._bot.join()
+        except hikari.HikariError as error:
+            raise GiveUp(_refused(error)) from None
 
     async def close(self) -> None:
         """Close the gateway, also when we are being cancelled."""
         with anyio.CancelScope(shield=True):
             if self._bot.is_alive:
                 await self._bot.close()
+
+
+async def _insist(do: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            return await do()
+        except TryAgain as error:
+            log_line.warning("discord", error=str(error))
+            await anyio.sleep(_AGAIN_SECONDS)
+
+
+def _refused(error: Exception) -> str:
+    return (
+        f"Discord does not let us in ({error}): check DISCORD_TOKEN, and that the bot has the intent "
+        "MESSAGE CONTENT (developer portal, Bot, Privileged Gateway Intents)"
+    )
 
 
 def _application(token: Secret) -> int:

@@ -3,15 +3,15 @@
 Every method finds out what a lost answer or a dead process left behind instead of doing it twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from adapters.discord.errors import Forbidden, UnknownChannel
+from adapters.discord.errors import HasThread
 from adapters.discord.pace import Pace
-from adapters.discord.render import status
+from adapters.discord.render import start_again, status
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
-from adapters.discord.writer import Writer, nonce
+from adapters.discord.writer import Desk, Writer, nonce
 from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring
 from engine.session import Reply, Session
 from schema.events import Received
@@ -19,6 +19,11 @@ from schema.events import Received
 LARGEST_FILE = 10 << 20
 LARGEST_POST = 24 << 20
 MOST_FILES = 10
+MOST_PARTS = 50
+"""A file that would need more is not posted: half a gigabyte is not read in Discord."""
+
+_NONCE_LIFE = 120_000_000
+"""µs in which Discord surely remembers a nonce; "a few minutes" by its documentation."""
 
 
 class Tokens(Protocol):
@@ -34,43 +39,34 @@ class Tokens(Protocol):
 
 
 class DiscordChat:
-    """`engine.ports.Chat`."""
+    """`engine.ports.Chat`. `now`: µs."""
 
-    def __init__(self, rest: Rest, log: EventLog, keyring: Keyring, tokens: Tokens) -> None:
+    def __init__(self, rest: Rest, log: EventLog, keyring: Keyring, tokens: Tokens, now: Callable[[], int]) -> None:
         self._rest = rest
         self._log = log
-        self._keyring = keyring
         self._tokens = tokens
+        self._now = now
+        self._desk = Desk(rest, log, keyring, now)
         self._writers: dict[str, Writer] = {}
+        self._hinted: set[str] = set()
 
     async def post_starter(self, session: Session) -> str:
         """The message that the thread hangs on. Its footnote names the session, so that it can be found again."""
         footnote = f"-# {session.id}"
-        failure = session.failures.get("starter")
-        if failure:
-            for message, _, content in await self._rest.ours_after(session.channel, session.id):
-                if content.endswith(footnote):
-                    return message
+        if "starter" in session.failures or self._now() - asked_at(session.id) > _NONCE_LIFE:
+            for found in await self._rest.ours(session.channel, after=session.id):
+                if found.content.endswith(footnote):
+                    return found.message
         content = f"{texts(session.locale)('starter', person=session.starter)}\n{footnote}"
         mark = nonce(session.id, "starter", 0)
         return await self._rest.create(session.channel, content, nonce=mark, urgency=Pace.URGENT)
 
     async def open_thread(self, session: Session) -> str:
-        """A thread made of a message has the message's id: it can be looked for."""
-        if session.failures.get("thread"):
-            try:
-                await self._rest.fetch_channel(session.starter_message)
-            except UnknownChannel:
-                pass
-            else:
-                return session.starter_message
+        """A thread that is made of a message has the message's id."""
         name = texts(session.locale)("thread-name", person=session.id[-4:])
         try:
             return await self._rest.open_thread(session.channel, session.starter_message, name)
-        except Forbidden:
-            raise
-        except GiveUp:
-            await self._rest.fetch_channel(session.starter_message)
+        except HasThread:
             return session.starter_message
 
     async def show(self, context: EffectContext) -> None:
@@ -78,10 +74,12 @@ class DiscordChat:
         session = context.session
         writer = self._writers.get(session.id)
         if writer is None:
-            writer = self._writers[session.id] = Writer(self._rest, self._keyring, session.locale)
+            writer = self._writers[session.id] = Writer(self._desk, session.locale)
         await writer.run(context)
         if context.session.closed:
             self._writers.pop(session.id, None)
+
+    # --- private answers ---------------------------------------------------------------------------------------------
 
     async def tell(self, session: Session, reply: Reply) -> bool:
         """By the interaction it answers; a message is answered with a reaction, for only its author is concerned."""
@@ -94,41 +92,91 @@ class DiscordChat:
             return False
 
     async def _tell(self, session: Session, reply: Reply, asked: Received) -> bool:
-        if asked.what == "message":
-            if reply.what.startswith("refused-"):
-                await self._rest.react(asked.channel, asked.discord_id, "🚫")
-            return True
-        if asked.what not in {"command", "component"}:
-            return True
-        token = await self._tokens.get(asked.discord_id)
-        if token is None:
-            return False
-        content = self._words(session, reply)
-        if asked.what == "command":
-            await self._rest.answer(token, content)
-        elif reply.what.startswith("refused-") or reply.what == "stopping":
-            await self._rest.follow_up(token, content)
-        return True
+        refused = reply.what.startswith("refused-")
+        match asked.what:
+            case "edit" | "delete" | "thread" | "thread_deleted" | "thread_forbidden":
+                return True
+            case "message":
+                if refused:
+                    await self._rest.react(asked.channel, asked.discord_id, "🚫")
+                if reply.what == "refused-closed":
+                    await self._hint(session)
+                return True
+            case "component" if not refused and reply.what not in {"stopping", "started", "start-failed"}:
+                return True
+            case what:
+                token = await self._tokens.get(asked.discord_id)
+                if token is None:
+                    return False
+                answer = self._rest.follow_up if what == "component" else self._rest.answer
+                await answer(token, self._words(session, reply))
+                return True
+
+    async def _hint(self, session: Session) -> None:
+        """Once a closed thread: how to go on."""
+        again = start_again(session, texts(session.locale))
+        if session.thread in self._hinted:
+            return
+        if not any(again.custom_id in found.custom_ids for found in await self._rest.ours(session.thread)):
+            mark = nonce(session.thread, "hint", 0)
+            content = texts(session.locale)("closed-hint")
+            await self._rest.create(session.thread, content, nonce=mark, buttons=(again,))
+        self._hinted.add(session.thread)
 
     def _words(self, session: Session, reply: Reply) -> str:
         say = texts(reply.locale)
-        if reply.what == "status":
-            return say("status", head=status(session, say), queue=len(session.queue))
-        return say(reply.what, thread=session.thread, detail=reply.detail)
+        if reply.what != "status":
+            return say(reply.what, thread=session.thread, detail=reply.detail)
+        lines = [status(session, say)]
+        if session.turn:
+            lines.append(say("status-turn", person=session.turn.by, since=str(session.turn.started // 1_000_000)))
+        if session.tasks:
+            lines.append(say("status-tasks", count=session.tasks))
+        return "\n".join([*lines, say("status-queue", count=len(session.queue))])
+
+    # --- files -------------------------------------------------------------------------------------------------------
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
-        """Post the files, in as few messages as Discord takes. `kept` when they are too large for it."""
-        if session.thread_state in {"deleted", "forbidden", "locked"}:
+        """Post the files, in as few messages as Discord takes. `kept` when they cannot be posted."""
+        parts = [part for file in files for part in _parts(file)]
+        if not parts or session.thread_state in {"deleted", "forbidden", "locked"}:
             return "kept"
+        try:
+            posted = {found.files for found in await self._rest.ours(session.thread)}
+            for number, batch in enumerate(_batches(parts)):
+                if tuple(file.name for file in batch) not in posted:
+                    mark = nonce(session.thread, "handover", number)
+                    content = self._about(session, files, batch)
+                    await self._rest.create(session.thread, content, nonce=mark, files=batch)
+        except GiveUp:
+            return "kept"
+        return "posted"
+
+    def _about(self, session: Session, files: Sequence[File], batch: Sequence[File]) -> str:
         say = texts(session.locale)
-        batches = _batches([file for file in files if len(file.data) <= LARGEST_FILE])
-        for number, batch in enumerate(batches):
-            mark = nonce(session.thread, "handover", number)
-            try:
-                await self._rest.create(session.thread, say("handover"), nonce=mark, files=batch)
-            except (UnknownChannel, Forbidden):
-                return "kept"
-        return "posted" if batches else "kept"
+        lines = [say("handover")]
+        if any(".part" in file.name for file in batch):
+            lines.append(say("handover-parts"))
+        left_out = [file.name for file in files if not list(_parts(file))]
+        if left_out:
+            lines.append(say("handover-left-out", count=len(left_out)))
+        return "\n".join(lines)
+
+
+def asked_at(discord_id: str) -> int:
+    """When an id was made, in µs: Discord's ids tell (`notes/discord.md`)."""
+    return ((int(discord_id) >> 22) + 1_420_070_400_000) * 1000
+
+
+def _parts(file: File) -> Iterator[File]:
+    """A file in pieces that Discord takes; none when there would be too many."""
+    count = -(-len(file.data) // LARGEST_FILE)
+    if count <= 1:
+        yield file
+    elif count <= MOST_PARTS:
+        for number in range(count):
+            data = file.data[number * LARGEST_FILE : (number + 1) * LARGEST_FILE]
+            yield File(name=f"{file.name}.part{number + 1:02}", data=data)
 
 
 def _batches(files: Sequence[File]) -> list[list[File]]:

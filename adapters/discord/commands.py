@@ -51,15 +51,19 @@ async def publish(client: RESTClient, application: int, guild: str) -> None:
 
 
 def _shape(command: hikari.SlashCommand | SlashCommandBuilder) -> Any:
-    """What of a command people can see."""
-    return command.name, command.description, [_option(one) for one in command.options or []]
+    """What of a command Discord keeps of ours."""
+    options = [_option(one) for one in command.options or []]
+    return command.name, command.description, dict(command.description_localizations), options
 
 
 def _option(option: hikari.CommandOption) -> Any:
     return (
+        option.type,
         option.name,
         option.description,
         dict(option.description_localizations),
+        bool(option.is_required),
+        option.max_length,
         [_option(one) for one in option.options or []],
     )
 

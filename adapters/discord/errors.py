@@ -12,14 +12,7 @@ from engine.ports import GiveUp, TryAgain
 CALL_SECONDS = 30.0
 """Deadline of one call, rate-limit waits of hikari included."""
 
-# Discord's error codes (`notes/discord.md` §6)
-UNKNOWN_CHANNEL = 10003
-UNKNOWN_MESSAGE = 10008
-MISSING_ACCESS = 50001
-MISSING_PERMISSIONS = 50013
-ARCHIVED = 50083
-HAS_THREAD = 160004
-LOCKED = 160005
+_TOO_MANY_REQUESTS = 429
 
 
 class UnknownMessage(GiveUp):
@@ -34,6 +27,14 @@ class Forbidden(GiveUp):
     """Raised when a permission is missing."""
 
 
+class Unacceptable(GiveUp):
+    """Raised when Discord does not take what a message says."""
+
+
+class HasThread(GiveUp):
+    """Raised when a message has a thread already."""
+
+
 class Archived(TryAgain):
     """Raised when a thread must be un-archived first."""
 
@@ -42,13 +43,19 @@ class Locked(GiveUp):
     """Raised when a thread is locked and we may not write in it."""
 
 
+# Discord's error codes (`notes/discord.md` §5, §6)
 _BY_CODE: dict[int, type[GiveUp | TryAgain]] = {
-    UNKNOWN_CHANNEL: UnknownChannel,
-    UNKNOWN_MESSAGE: UnknownMessage,
-    MISSING_ACCESS: Forbidden,
-    MISSING_PERMISSIONS: Forbidden,
-    ARCHIVED: Archived,
-    LOCKED: Locked,
+    10003: UnknownChannel,
+    10008: UnknownMessage,
+    30046: TryAgain,  # too many edits of messages older than an hour
+    50001: Forbidden,  # missing access
+    50006: Unacceptable,  # an empty message
+    50013: Forbidden,  # missing permissions
+    50035: Unacceptable,  # invalid form body
+    50083: Archived,
+    160004: HasThread,
+    160005: Locked,
+    200000: Unacceptable,  # automatic moderation
 }
 
 
@@ -59,9 +66,9 @@ async def discord_call(what: str) -> AsyncGenerator[None]:
         with anyio.fail_after(CALL_SECONDS):
             yield
     except hikari.ClientHTTPResponseError as error:
-        raise _BY_CODE.get(int(error.code), GiveUp)(
-            f"{what}: Discord answers {int(error.status)} ({error.code})"
-        ) from None
+        otherwise = TryAgain if int(error.status) == _TOO_MANY_REQUESTS else GiveUp
+        kind = _BY_CODE.get(int(error.code), otherwise)
+        raise kind(f"{what}: Discord answers {int(error.status)} ({error.code})") from None
     except hikari.RateLimitTooLongError:
         raise TryAgain(f"{what}: Discord's rate limit") from None
     except (hikari.HTTPError, hikari.ComponentStateConflictError, aiohttp.ClientError, TimeoutError) as error:

@@ -6,18 +6,20 @@ each thread is caught up by REST before its next message is recorded, so what th
 """
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 
+import aiohttp
 import anyio
 import hikari
-import msgspec
 import structlog
 
+from adapters.discord import arrivals
+from adapters.discord.arrivals import LARGEST_PASTE, Arrival, Payload, Seen
 from adapters.discord.chat import Tokens
-from adapters.discord.errors import discord_call
+from adapters.discord.errors import Forbidden, UnknownChannel, discord_call
 from adapters.discord.texts import texts
-from engine.ports import Committed, Duplicate, EngineError, EventLog, GiveUp, Keyring
+from engine.ports import Committed, Duplicate, EngineError, EventLog, Keyring, TryAgain
 from projections.exact import MESSAGES, THREADS
 from schema.envelope import Append, Draft, Write
 from schema.events import Received, ThreadOpened
@@ -25,78 +27,14 @@ from schema.events import Received, ThreadOpened
 RECORD_SECONDS = 2.0
 """Within this time an interaction is recorded, or answered *not recorded*: Discord gives three seconds."""
 
-LARGEST_PASTE = 1 << 20
 _PASTE_SECONDS = 5.0
-_CATCH_UP_SECONDS = 2.0
-_INTERACTIONS = {2: "command", 3: "component"}
-_PEOPLE_SAY = {0, 19}  # DEFAULT and REPLY
-_HANDLED = frozenset(
-    {
-        "INTERACTION_CREATE",
-        "MESSAGE_CREATE",
-        "MESSAGE_UPDATE",
-        "MESSAGE_DELETE",
-        "THREAD_UPDATE",
-        "THREAD_DELETE",
-        "CHANNEL_DELETE",
-    }
-)
+_PASTE_TRIES = 3
+_AGAIN_SECONDS = 1.0
+_READERS = 4
+_PAGE = 100
+_REMEMBERED = 10_000
 
 log_line = structlog.get_logger(__name__)
-Payload = dict[str, Any]
-
-
-class _User(msgspec.Struct):
-    id: str = ""
-    bot: bool = False
-
-
-class _Member(msgspec.Struct):
-    user: _User | None = None
-
-
-class _File(msgspec.Struct):
-    filename: str = ""
-    size: int = 0
-    url: str = ""
-
-
-class _ThreadState(msgspec.Struct):
-    archived: bool = False
-    locked: bool = False
-    archive_timestamp: str = ""
-
-
-class _Seen(msgspec.Struct):
-    """What the ingress itself reads of a payload; everything else is for the translator."""
-
-    id: str
-    type: int = 0
-    content: str = ""
-    channel_id: str = ""
-    guild_id: str = ""
-    locale: str = "en-US"
-    token: str = ""
-    edited_timestamp: str | None = None
-    author: _User | None = None
-    member: _Member | None = None
-    attachments: list[_File] = []
-    thread_metadata: _ThreadState | None = None
-
-
-class Arrival(msgspec.Struct, kw_only=True):
-    """One thing that Discord sent. `key` is its idempotency key; `token` never gets further than the token store."""
-
-    what: str
-    discord_id: str
-    session: str
-    by: str
-    locale: str
-    guild: str
-    channel: str
-    key: str
-    raw: Payload
-    token: str = ""
 
 
 class Ingress:
@@ -118,10 +56,13 @@ class Ingress:
         self._keyring = keyring
         self._tokens = tokens
         self._guilds = guilds
-        self._stream = f"inbox:{incarnation}"
+        self._incarnation = incarnation
         self._now = now
+        self._me = ""
         self._threads: dict[str, str] = {}
+        self._made: set[str] = set()
         self._read_up_to: dict[str, str] = {}
+        self._of_bots: dict[str, None] = {}
         self._behind: set[str] = set()
         self._fell_behind = anyio.Event()
         self._order: dict[str, anyio.Lock] = {}
@@ -133,75 +74,113 @@ class Ingress:
         self._log.subscribe(self._committed)
         self._bot.event_manager.subscribe(hikari.ShardPayloadEvent, self._payload)
 
+    async def run(self) -> None:
+        """Catch up with threads as they fall behind, the newest first, for ever."""
+        while True:
+            await self._fell_behind.wait()
+            self._fell_behind = anyio.Event()
+            late = iter(sorted(self._behind, key=int, reverse=True))
+            async with anyio.create_task_group() as tasks:
+                for _ in range(_READERS):
+                    tasks.start_soon(self._read_each, late)
+
+    async def _read_each(self, late: Iterator[str]) -> None:
+        for thread in late:
+            async with self._ordered(thread):
+                await self._catch_up(thread)
+
     def _committed(self, committed: Committed) -> None:
         for recorded in committed.recorded:
             if isinstance(recorded.event, ThreadOpened):
-                self._threads[recorded.event.thread] = recorded.stream.partition(":")[2]
-                # people may have written before we knew that the thread is ours
-                self._behind.add(recorded.event.thread)
-                self._fell_behind.set()
+                self._bind(recorded.event.thread, recorded.stream.partition(":")[2])
+
+    def _bind(self, thread: str, session: str) -> None:
+        """The thread is ours; people may have written before we knew."""
+        self._threads[thread] = session
+        self._made.discard(thread)
+        self._fall_behind({thread})
+
+    def _fall_behind(self, threads: set[str]) -> None:
+        self._behind |= threads
+        self._fell_behind.set()
+
+    # --- payloads ----------------------------------------------------------------------------------------------------
 
     async def _payload(self, event: hikari.ShardPayloadEvent) -> None:
         payload = dict(event.payload)
         try:
-            await self._handle(event.name, payload)
+            await self._handle(event.name, payload, arrivals.read(payload))
         except Exception as error:  # noqa: BLE001 - one payload must not stop the others
             log_line.warning("payload", name=event.name, error=type(error).__name__, detail=str(error)[:200])
 
-    async def _handle(self, name: str, payload: Payload) -> None:
-        if name == "READY":
-            self._behind = set(self._threads)
-            self._fell_behind.set()
-            return
-        if name not in _HANDLED:
-            return
-        seen = msgspec.convert(payload, _Seen, strict=False)
-        if name == "INTERACTION_CREATE":
-            await self._interaction(seen, payload)
-        elif name.startswith("MESSAGE_") and seen.channel_id in self._threads:
-            await self._of_a_message(name, seen, payload)
-        elif seen.id in self._threads:
-            await self._thread(name, seen, payload)
+    async def _handle(self, name: str, payload: Payload, seen: Seen) -> None:
+        match name:
+            case "READY":
+                self._me = seen.user.id
+                self._fall_behind(set(self._threads))
+            case "INTERACTION_CREATE":
+                await self._interaction(seen, payload)
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
+                await self._of_a_message(name, seen, payload)
+            case "THREAD_CREATE" if seen.owner_id == self._me:
+                self._made.add(seen.id)
+            case "THREAD_UPDATE" if seen.id in self._threads:
+                async with self._ordered(seen.id):
+                    await self._insist(arrivals.thread(seen, payload, self._threads[seen.id]))
+            case "THREAD_DELETE" | "CHANNEL_DELETE" if seen.id in self._threads:
+                async with self._ordered(seen.id):
+                    await self._lose(seen.id, "deleted")
+            case "CHANNEL_DELETE" if seen.had_threads:
+                self._fall_behind(set(self._threads))  # whichever of them went with it will not be found
+            case "GUILD_DELETE" if seen.id in self._guilds and not seen.unavailable:
+                self._fall_behind(set(self._threads))
+            case _:
+                pass
+
+    async def _session(self, channel: str, *, looked_for: bool) -> str | None:
+        """The session of a thread. One that another process opened is `looked_for` in the log."""
+        if channel not in self._threads and looked_for:
+            session = await self._log.lookup(THREADS.name, channel)
+            if session:
+                self._bind(channel, session)
+        return self._threads.get(channel)
 
     # --- interactions ------------------------------------------------------------------------------------------------
 
-    async def _interaction(self, seen: _Seen, payload: Payload) -> None:
-        what = _INTERACTIONS.get(seen.type)
-        if what is None:
+    async def _interaction(self, seen: Seen, payload: Payload) -> None:
+        arrival = arrivals.interaction(seen, payload, self._threads.get(seen.channel_id))
+        if arrival is None:
             return
-        # the token goes to the token store only; the message of a button holds what was shown, which the log has already
-        raw = {name: value for name, value in payload.items() if name not in {"token", "message"}}
-        person = seen.member.user if seen.member else None
-        arrival = Arrival(
-            what=what,
-            discord_id=seen.id,
-            session=self._threads.get(seen.channel_id, seen.id),
-            by=person.id if person else "",
-            locale=seen.locale,
-            guild=seen.guild_id,
-            channel=seen.channel_id,
-            key=f"i:{seen.id}",
-            raw=raw,
-            token=seen.token,
-        )
-        if arrival.guild not in self._guilds:
+        if seen.guild_id not in self._guilds:
             await self._refuse(arrival, "elsewhere")
             return
-        recorded = False
+        recorded = None
         with anyio.move_on_after(RECORD_SECONDS):
-            recorded = await self._record(arrival)
-        if not recorded:
+            recorded = await self._recorded(arrival, seen, payload)
+        if recorded is None:
             await self._refuse(arrival, "not-recorded")
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._quietly, self._acknowledge, arrival)
-            tasks.start_soon(self._quietly, self._keep_token, arrival)
+            tasks.start_soon(self._quietly, self._acknowledge, recorded)
+            tasks.start_soon(self._quietly, self._keep_token, recorded)
+
+    async def _recorded(self, arrival: Arrival, seen: Seen, payload: Payload) -> Arrival | None:
+        """What was recorded; None when nothing could be."""
+        try:
+            if seen.in_thread and seen.channel_id not in self._threads:
+                session = await self._session(seen.channel_id, looked_for=True)
+                arrival = arrivals.interaction(seen, payload, session) or arrival
+            await self._record(arrival)
+        except EngineError as error:
+            log_line.warning("record", key=arrival.key, error=str(error))
+            return None
+        return arrival
 
     async def _acknowledge(self, arrival: Arrival) -> None:
         """Only now: what Discord saw acknowledged is in the log."""
-        command = arrival.what == "command"
-        kind = hikari.ResponseType.DEFERRED_MESSAGE_CREATE if command else hikari.ResponseType.DEFERRED_MESSAGE_UPDATE
-        flags = hikari.MessageFlag.EPHEMERAL if command else hikari.UNDEFINED
+        pressed = arrival.what == "component"
+        kind = hikari.ResponseType.DEFERRED_MESSAGE_UPDATE if pressed else hikari.ResponseType.DEFERRED_MESSAGE_CREATE
+        flags = hikari.UNDEFINED if pressed else hikari.MessageFlag.EPHEMERAL
         async with discord_call("acknowledging"):
             await self._bot.rest.create_interaction_response(int(arrival.discord_id), arrival.token, kind, flags=flags)
 
@@ -227,134 +206,125 @@ class Ingress:
 
     # --- messages and threads ----------------------------------------------------------------------------------------
 
-    async def _of_a_message(self, name: str, seen: _Seen, payload: Payload) -> None:
-        if seen.author and seen.author.bot:
+    async def _of_a_message(self, name: str, seen: Seen, payload: Payload) -> None:
+        thread = seen.channel_id
+        if thread not in self._threads and not (thread in self._made and await self._session(thread, looked_for=True)):
             return
-        async with self._ordered(seen.channel_id):
-            if name == "MESSAGE_CREATE":
-                await self._catch_up(seen.channel_id)
-                await self._record_message(seen, payload)
-            elif name == "MESSAGE_DELETE":
-                await self._insist(self._arrival("delete", seen, payload, f"d:{seen.id}"))
-            elif seen.edited_timestamp:  # without, Discord only added a preview
-                await self._insist(self._arrival("edit", seen, payload, f"e:{seen.id}:{seen.edited_timestamp}"))
+        async with self._ordered(thread):
+            match name:
+                case "MESSAGE_CREATE" if seen.author.bot:
+                    self._of_bots[seen.id] = None
+                    if len(self._of_bots) > _REMEMBERED:
+                        del self._of_bots[next(iter(self._of_bots))]
+                case "MESSAGE_CREATE":
+                    await self._catch_up(thread)
+                    await self._record_message(seen, payload)
+                case "MESSAGE_UPDATE" if seen.said_by_person and seen.edited_timestamp:  # without: only a preview
+                    await self._insist(arrivals.edit(seen, payload, self._threads[thread]))
+                case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
+                    for gone in seen.ids or [seen.id]:
+                        if gone not in self._of_bots:
+                            await self._insist(arrivals.delete(gone, seen, self._threads[thread]))
+                case _:
+                    pass
 
-    async def _record_message(self, seen: _Seen, payload: Payload) -> None:
-        if seen.type not in _PEOPLE_SAY or int(seen.id) <= int(self._read_up_to.get(seen.channel_id, "0")):
+    async def _record_message(self, seen: Seen, payload: Payload) -> None:
+        if not seen.said_by_person or int(seen.id) <= int(self._read_up_to.get(seen.channel_id, "0")):
             return
-        paste = _paste(seen)
-        if paste:
-            payload = payload | {"fetched": await self._fetch(paste)}
-        await self._insist(self._arrival("message", seen, payload, f"m:{seen.id}"))
+        if seen.paste:
+            payload = payload | {"fetched": await self._fetch(seen.paste)}
+        await self._insist(arrivals.message(seen, payload, self._threads[seen.channel_id]))
         self._read_up_to[seen.channel_id] = seen.id
 
-    async def _thread(self, name: str, seen: _Seen, payload: Payload) -> None:
-        state = seen.thread_metadata or _ThreadState()
-        deleted = name != "THREAD_UPDATE"
-        mark = "deleted" if deleted else f"{state.archived}:{state.locked}:{state.archive_timestamp}"
-        seen.channel_id = seen.id
-        async with self._ordered(seen.id):
-            what = "thread_deleted" if deleted else "thread"
-            await self._insist(self._arrival(what, seen, payload, f"t:{seen.id}:{mark}"))
-
-    def _arrival(self, what: str, seen: _Seen, payload: Payload, key: str) -> Arrival:
-        return Arrival(
-            what=what,
-            discord_id=seen.id,
-            session=self._threads[seen.channel_id],
-            by=seen.author.id if seen.author else "",
-            locale=seen.locale,
-            guild=seen.guild_id,
-            channel=seen.channel_id,
-            key=key,
-            raw=payload,
-        )
+    async def _lose(self, thread: str, what: str) -> None:
+        """Deleted is once and for ever; what is forbidden may be allowed again, and forbidden again."""
+        mark = what if what == "deleted" else f"{what}:{self._incarnation}"
+        await self._insist(arrivals.thread_lost(thread, self._threads[thread], what, mark))
 
     def _ordered(self, thread: str) -> anyio.Lock:
         return self._order.setdefault(thread, anyio.Lock())
 
     async def _fetch(self, url: str) -> str:
         """The text of a long paste, which Discord's client made a file of; empty when it cannot be had."""
-        try:
-            with anyio.fail_after(_PASTE_SECONDS):
-                async with hikari.URL(url).stream() as stream:
-                    data = await stream.read()
-        except (hikari.HikariError, OSError, TimeoutError):
-            return ""
-        return data[:LARGEST_PASTE].decode("utf-8", "replace")
+        for _ in range(_PASTE_TRIES):
+            data = b""
+            try:
+                with anyio.fail_after(_PASTE_SECONDS):
+                    async with hikari.URL(url).stream() as stream:
+                        async for chunk in stream:
+                            data += chunk
+                            if len(data) > LARGEST_PASTE:
+                                break
+            except (hikari.HikariError, aiohttp.ClientError, OSError, TimeoutError):
+                continue
+            return data[:LARGEST_PASTE].decode("utf-8", "replace")
+        return ""
 
     # --- catching up -------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Catch up with threads as they fall behind, the newest first, for ever."""
-        while True:
-            await self._fell_behind.wait()
-            self._fell_behind = anyio.Event()
-            for thread in sorted(self._behind, key=int, reverse=True):
-                async with self._ordered(thread):
-                    await self._catch_up(thread)
-
     async def _catch_up(self, thread: str) -> None:
-        """Record what was said while nobody listened. The caller holds the thread's order."""
-        if thread not in self._behind:
-            return
-        after = self._read_up_to.get(thread, thread)
-        try:
+        """Record what was said while nobody listened, however long that takes. The caller holds the thread's order."""
+        while thread in self._behind:
+            self._behind.discard(thread)
+            try:
+                await self._read_missed(thread)
+            except UnknownChannel:
+                await self._lose(thread, "deleted")
+            except Forbidden:
+                await self._lose(thread, "forbidden")
+            except EngineError as error:
+                log_line.warning("catch_up", thread=thread, error=str(error))
+                if isinstance(error, TryAgain):
+                    self._behind.add(thread)
+                    await anyio.sleep(_AGAIN_SECONDS)
+
+    async def _read_missed(self, thread: str) -> None:
+        after = int(self._read_up_to.get(thread, thread))
+        more = True
+        while more:
             async with discord_call("catching up"):
-                missed = await self._bot.rest.fetch_messages(int(thread), after=int(after)).limit(200)
-        except GiveUp:  # the thread is gone: nothing was missed
-            missed = ()
-        except EngineError as error:
-            log_line.warning("catch_up", thread=thread, error=str(error))
-            await anyio.sleep(_CATCH_UP_SECONDS)
-            self._fell_behind.set()
-            return
-        for message in sorted(missed, key=lambda one: one.id):
-            payload = _as_payload(message, thread)
-            if not message.author.is_bot:
-                await self._record_message(msgspec.convert(payload, _Seen), payload)
-        self._behind.discard(thread)
+                page = await self._bot.rest.fetch_messages(int(thread), after=after).limit(_PAGE)
+            for one in sorted(page, key=lambda one: one.id):
+                payload = _as_payload(one, thread)
+                await self._record_message(arrivals.read(payload), payload)
+                after = max(after, int(one.id))
+            more = len(page) == _PAGE
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
     async def _insist(self, arrival: Arrival) -> None:
         """Messages have no deadline: while the database is away they wait here, and Discord still has them."""
-        while not await self._record(arrival):  # noqa: ASYNC110 - the database sends no event when it comes back
-            await anyio.sleep(1)
+        while True:
+            try:
+                await self._record(arrival)
+            except EngineError as error:
+                log_line.warning("record", key=arrival.key, error=str(error))
+                if isinstance(error, TryAgain):
+                    await anyio.sleep(_AGAIN_SECONDS)
+                    continue
+            return
 
-    async def _record(self, arrival: Arrival) -> bool:
-        """Whether it is in the log now, by us or before."""
+    async def _record(self, arrival: Arrival) -> None:
+        """Have it in the log, by us or before. Raises TryAgain, GiveUp (this person's texts are not kept any more)."""
         target = f"session:{arrival.session}"
-        try:
-            key = await self._keyring.prepare(target, arrival.by)
-            # ASCII, for a payload may hold halves of surrogate pairs, which nothing else can write down
-            raw = self._keyring.seal(key, json.dumps(arrival.raw))
-            event = Received(
-                what=arrival.what,
-                discord_id=arrival.discord_id,
-                session=arrival.session,
-                by=arrival.by,
-                locale=arrival.locale,
-                guild=arrival.guild,
-                channel=arrival.channel,
-                raw=raw,
-            )
-            actor = f"person:{arrival.by}" if arrival.by else "discord"
-            draft = Draft(event=event, at=self._now(), actor=actor, key=arrival.key, to=target)
-            await self._log.append(Append(writes=(Write(stream=self._stream, expected=None, drafts=(draft,)),)))
-        except Duplicate:
-            return True
-        except EngineError as error:
-            log_line.warning("record", what=arrival.what, id=arrival.discord_id, error=str(error))
-            return False
-        return True
-
-
-def _paste(seen: _Seen) -> str:
-    """The address of a long paste: Discord's client sends it as `message.txt` with nothing beside it."""
-    if seen.content or len(seen.attachments) != 1 or seen.attachments[0].filename != "message.txt":
-        return ""
-    return seen.attachments[0].url if seen.attachments[0].size <= LARGEST_PASTE else ""
+        key = await self._keyring.prepare(target, arrival.by)
+        # ASCII, for a payload may hold halves of surrogate pairs, which nothing else can write down
+        raw = self._keyring.seal(key, json.dumps(arrival.raw))
+        event = Received(
+            what=arrival.what,
+            discord_id=arrival.discord_id,
+            session=arrival.session,
+            by=arrival.by,
+            locale=arrival.locale,
+            guild=arrival.guild,
+            channel=arrival.channel,
+            raw=raw,
+        )
+        actor = f"person:{arrival.by}" if arrival.by else "discord"
+        draft = Draft(event=event, at=self._now(), actor=actor, key=arrival.key, to=target)
+        write = Write(stream=f"inbox:{self._incarnation}", expected=None, drafts=(draft,))
+        with suppress(Duplicate):
+            await self._log.append(Append(writes=(write,)))
 
 
 def _as_payload(message: hikari.Message, thread: str) -> Payload:

@@ -1,6 +1,6 @@
-"""How fast we may write: so many requests a second in all, urgent ones first.
+"""How fast we may write: so many requests a second in all, urgent ones first; so many new messages in one thread.
 
-Discord allows 50 a second and bans who ignores it; hikari has no limiter of its own (`notes/discord.md` §3).
+Discord allows 50 requests a second and bans who ignores it; hikari has no limiter of its own (`notes/discord.md` §3).
 """
 
 import heapq
@@ -11,6 +11,10 @@ import anyio
 PER_SECOND = 40
 EDIT_SECONDS = 1.25
 """Between two edits of one thread: Discord gives back one of five slots a second."""
+
+_CREATE_SECONDS = 1.05
+_BURST = 4
+"""New messages at once in one thread; Discord takes five, and the fifth is for what is urgent."""
 
 
 class Pace:
@@ -46,3 +50,20 @@ class Pace:
         if self._waiting and not self._busy:
             self._busy = True
             heapq.heappop(self._waiting)[2].set()
+
+
+class Burst:
+    """New messages of one thread: a few at once, then one a second."""
+
+    def __init__(self) -> None:
+        self._level = 0.0
+        self._at = 0.0
+
+    async def slot(self, urgency: int) -> None:
+        """Wait until one more may be made."""
+        most = _BURST + 1 if urgency == Pace.URGENT else _BURST
+        now = anyio.current_time()
+        level = max(0.0, self._level - (now - self._at) / _CREATE_SECONDS)
+        await anyio.sleep(max(0.0, level + 1 - most) * _CREATE_SECONDS)
+        self._level = min(level, most - 1) + 1
+        self._at = anyio.current_time()

@@ -120,6 +120,28 @@ def render(card: Card, session: Session, opened: Open, live: str, say: Texts) ->
             return View(body=_note(card, opened, say))
 
 
+def mark(card: Card, session: Session) -> str:
+    """A custom_id that only messages of this card have, while they have buttons; "" for a card that never has any."""
+    match card:
+        case HeadCard():
+            return write(Pressed("close", session.id))
+        case TurnCard():
+            return write(Pressed("stop", session.id, str(card.turn)))
+        case AskCard():
+            return write(Pressed("allow", session.id, card.request))
+        case QueuedCard():
+            return write(Pressed("remove", session.id, card.prompt))
+        case CutCard():
+            return write(Pressed("continue", session.id, str(card.turn)))
+        case NoteCard():
+            return ""
+
+
+def start_again(session: Session, say: Texts) -> Button:
+    """The way out of a closed session."""
+    return _button(session, say, "again", style="primary")
+
+
 # --- the head --------------------------------------------------------------------------------------------------------
 
 

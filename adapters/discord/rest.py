@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import hikari
+import msgspec
 from hikari.api import MessageActionRowBuilder, RESTClient
 
 from adapters.discord.errors import Archived, discord_call
@@ -17,6 +18,17 @@ _STYLES: dict[str, hikari.InteractiveButtonTypesT] = {
     "danger": hikari.ButtonStyle.DANGER,
 }
 _ARCHIVE_MINUTES = 10080
+_PAGE = 100
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of ours, read back. `nonce` is empty after a while: Discord does not keep it."""
+
+    message: str
+    nonce: str
+    content: str
+    custom_ids: frozenset[str]
+    files: tuple[str, ...]
 
 
 class Rest:
@@ -38,10 +50,10 @@ class Rest:
         files: Sequence[File] = (),
         urgency: int = Pace.NORMAL,
     ) -> str:
-        """A new message; with the same nonce the same one, for a few minutes. Mentions nobody but `mention`."""
-        await self._pace.slot(urgency)
+        """A new message; with the same nonce the same one, for a few minutes. Notifies nobody but `mention`."""
 
         async def create() -> hikari.Message:
+            await self._pace.slot(urgency)
             async with discord_call("posting a message"):
                 return await self._client.create_message(
                     int(channel),
@@ -49,7 +61,7 @@ class Rest:
                     nonce=nonce,
                     components=self._rows(buttons),
                     attachments=[hikari.Bytes(file.data, file.name) for file in files],
-                    user_mentions=[int(mention)] if mention else False,
+                    user_mentions=_users(mention),
                     role_mentions=False,
                     mentions_everyone=False,
                 )
@@ -61,19 +73,26 @@ class Rest:
             return str((await create()).id)
 
     async def edit(
-        self, channel: str, message: str, content: str, buttons: Sequence[Button], urgency: int = Pace.NORMAL
+        self,
+        channel: str,
+        message: str,
+        content: str | None,
+        buttons: Sequence[Button],
+        *,
+        mention: str = "",
+        urgency: int = Pace.NORMAL,
     ) -> None:
-        """Make a message say something else. Notifies nobody."""
-        await self._pace.slot(urgency)
+        """Make a message say something else (None: the same), with these buttons. Notifies nobody; `mention` stays one."""
 
         async def edit() -> None:
+            await self._pace.slot(urgency)
             async with discord_call("editing a message"):
                 await self._client.edit_message(
                     int(channel),
                     int(message),
-                    content,
+                    hikari.UNDEFINED if content is None else content,
                     components=self._rows(buttons),
-                    user_mentions=False,
+                    user_mentions=_users(mention),
                     role_mentions=False,
                     mentions_everyone=False,
                 )
@@ -90,13 +109,14 @@ class Rest:
         async with discord_call("deleting a message"):
             await self._client.delete_message(int(channel), int(message))
 
-    async def ours_after(self, channel: str, after: str) -> list[tuple[str, str, str]]:
-        """Messages of ours later than `after`, oldest first: id, nonce (or ""), content. At most 100."""
+    async def ours(self, channel: str, *, after: str = "") -> list[Found]:
+        """Messages of ours, oldest first: the first 100 messages later than `after`, or the newest 100 of the channel."""
         await self._pace.slot()
+        since = int(after) if after else hikari.UNDEFINED
         async with discord_call("reading a thread"):
-            read = await self._client.fetch_messages(int(channel), after=int(after)).limit(100)
+            read = await self._client.fetch_messages(int(channel), after=since).limit(_PAGE)
         ours = [one for one in read if one.author.id == self._application and one.type is hikari.MessageType.DEFAULT]
-        return [(str(one.id), one.nonce or "", one.content or "") for one in sorted(ours, key=lambda one: one.id)]
+        return [_found(one) for one in sorted(ours, key=lambda one: one.id)]
 
     async def unarchive(self, thread: str) -> None:
         """Open a thread that fell asleep."""
@@ -104,27 +124,14 @@ class Rest:
         async with discord_call("un-archiving the thread"):
             await self._client.edit_channel(int(thread), archived=False)
 
-    async def archive(self, thread: str) -> None:
-        """Let a thread that is over leave the list."""
-        await self._pace.slot(Pace.LATE)
-        async with discord_call("archiving the thread"):
-            await self._client.edit_channel(int(thread), archived=True)
-
     async def open_thread(self, channel: str, message: str, name: str) -> str:
-        """The thread of a message, made. Raises GiveUp when there is one already."""
+        """The thread of a message, made. Raises HasThread when there is one already."""
         await self._pace.slot(Pace.URGENT)
         async with discord_call("making a thread"):
             thread = await self._client.create_message_thread(
                 int(channel), int(message), name, auto_archive_duration=_ARCHIVE_MINUTES * 60
             )
             return str(thread.id)
-
-    async def fetch_channel(self, channel: str) -> bool:
-        """Whether a channel is there."""
-        await self._pace.slot()
-        async with discord_call("looking for the thread"):
-            await self._client.fetch_channel(int(channel))
-        return True
 
     async def react(self, channel: str, message: str, emoji: str) -> None:
         """Put a reaction under a message."""
@@ -159,3 +166,18 @@ class Rest:
         for button in buttons:
             row.add_interactive_button(_STYLES[button.style], button.custom_id, label=button.label)
         return [row]
+
+
+def _users(mention: str) -> list[int] | bool:
+    return [int(mention)] if mention else False
+
+
+def _found(message: hikari.Message) -> Found:
+    rows = [row.components for row in message.components if isinstance(row, hikari.ActionRowComponent)]
+    return Found(
+        message=str(message.id),
+        nonce=message.nonce or "",
+        content=message.content or "",
+        custom_ids=frozenset(str(getattr(button, "custom_id", "")) for row in rows for button in row),
+        files=tuple(file.filename for file in message.attachments),
+    )

@@ -6,18 +6,21 @@ nothing else, and that a finished card is shown whole. Intermediate edits of a r
 """
 
 import hashlib
-import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
+import msgspec
 
-from adapters.discord.errors import Locked, UnknownChannel, UnknownMessage
-from adapters.discord.pace import EDIT_SECONDS, Pace
-from adapters.discord.render import Shown, boxes, messages, render
-from adapters.discord.rest import Rest
+from adapters.discord.errors import Locked, Unacceptable, UnknownChannel, UnknownMessage
+from adapters.discord.pace import EDIT_SECONDS, Burst, Pace
+from adapters.discord.render import Shown, View, boxes, mark, messages, render
+from adapters.discord.rest import Found, Rest
+from adapters.discord.split import seam
 from adapters.discord.texts import texts
-from engine.cards import AskCard, Card, CutCard, HeadCard, TurnCard
-from engine.ports import EffectContext, Keyring
+from engine.cards import AskCard, Card, CutCard, HeadCard, QueuedCard, TurnCard
+from engine.ports import EffectContext, EventLog, Keyring, TryAgain
+from engine.session import Session
 from schema import events as e
 from schema.sealed import Sealed
 
@@ -25,20 +28,32 @@ FRESH = 50 * 60 * 1_000_000
 """µs: an older message is not edited any more but continued in a new one (Discord: three edits in six seconds after an hour)."""
 
 
+class Desk(msgspec.Struct, frozen=True):
+    """What all writers of a process share. `now`: µs."""
+
+    rest: Rest
+    log: EventLog
+    keyring: Keyring
+    now: Callable[[], int]
+
+
 class Writer:
     """Writes one session's thread. Remembers what it wrote; what it forgets with its process is read again."""
 
     _context: EffectContext
 
-    def __init__(self, rest: Rest, keyring: Keyring, locale: str) -> None:
-        self._rest = rest
-        self._keyring = keyring
+    def __init__(self, desk: Desk, locale: str) -> None:
+        self._desk = desk
+        self._rest = desk.rest
         self._say = texts(locale)
         self._opened: dict[Sealed, str] = {}
         self._content: dict[str, Shown] = {}
+        self._bodies: dict[str, str] = {}
         self._looked = False
+        self._newest = 0
         self._next_edit = 0.0
         self._edited: dict[str, float] = {}
+        self._burst = Burst()
 
     async def run(self, context: EffectContext) -> None:
         """Until everything is shown and no turn runs. One at a time. Raises TryAgain, GiveUp."""
@@ -51,14 +66,24 @@ class Writer:
             await self._context.report(e.ThreadChanged(what="deleted"))
         except Locked:
             await self._context.report(e.ThreadChanged(what="locked"))
+        except TryAgain:
+            self._looked = False  # a message may stand there whose id we never got
+            raise
+        finally:
+            self._forget()
+
+    @property
+    def _session(self) -> Session:
+        return self._context.session
 
     def _has_work(self) -> bool:
-        return any(card.stale or card.gone or _streams(card) for card in self._context.session.cards)
+        return any(card.stale or card.gone or _streams(card) for card in self._session.cards)
 
     async def _step(self) -> bool:
         """Do what comes next: take away what is gone, then new messages in order, then one edit if its time has come."""
-        await self._adopt()
-        cards = self._context.session.cards
+        if not self._looked:
+            await self._adopt()
+        cards = self._session.cards
         for card in cards:
             if card.gone:
                 await self._clear(card)
@@ -69,10 +94,15 @@ class Writer:
         if anyio.current_time() < self._next_edit:
             return False
         known = [card for card in cards if card.posted and (card.stale or _streams(card))]
-        for card in sorted(known, key=lambda card: (self._edited.get(card.part, 0.0), isinstance(card, HeadCard))):
+        for card in sorted(known, key=self._edited_last):
             if await self._show(card):
                 return True
         return False
+
+    def _edited_last(self, card: Card) -> tuple[bool, float, bool]:
+        """What is over is shown first, for people wait for it; of the rest, what has not been edited for the longest time."""
+        head = isinstance(card, HeadCard)
+        return not card.closed or head, self._edited.get(card.part, 0.0), head
 
     async def _pause(self) -> None:
         """Until something changes, or the next edit may be made."""
@@ -83,105 +113,157 @@ class Writer:
     async def _clear(self, card: Card) -> None:
         for posted in card.posted:
             with suppress(UnknownMessage):
-                await self._rest.delete(self._context.session.thread, posted.message)
+                await self._rest.delete(self._session.thread, posted.message)
         await self._context.report(e.PartCleared(part=card.part))
+
+    def _forget(self) -> None:
+        """Keep only what the next run needs: what messages that are still edited say."""
+        parts = {card.part for card in self._session.cards}
+        self._opened.clear()
+        self._content = {key: shown for key, shown in self._content.items() if key.rpartition("/")[0] in parts}
+        self._bodies = {part: body for part, body in self._bodies.items() if part in parts}
+        self._edited = {part: at for part, at in self._edited.items() if part in parts}
+
+    # --- one card ----------------------------------------------------------------------------------------------------
 
     async def _show(self, card: Card) -> bool:
         """Bring one card up to date; whether there was anything to do."""
-        await self._open(card)
-        session = self._context.session
-        view = render(card, session, self._text, self._context.live, self._say)
-        starts = [posted.start for posted in card.posted]
-        if self._grew_old(card) and len(view.body) > starts[-1]:
-            starts.append(self._end_of_last(card, view.body))
-        shown = messages(view, tuple(starts))
+        view = await self._view(card)
+        starts = tuple(posted.start for posted in card.posted)
+        if starts and not card.closed and len(view.body) < starts[-1]:
+            return False  # what was being said is on its way to become what was said
+        self._bodies[card.part] = view.body
+        shown = messages(view, starts + self._new_start(card, view.body))
         wrote = False
         for index, one in enumerate(shown):
             last = index == len(shown) - 1
             wrote |= await self._put(card, index, one, rev=card.rev if last else card.shown)
-        if card.stale and len(shown) <= len(card.posted):
-            await self._report(card, len(shown) - 1, card.posted[len(shown) - 1].message, shown[-1], card.rev)
+        if card.stale and not _streams(card) and len(shown) <= len(card.posted):
+            await self._strip(card, len(shown))
+            await self._report(card, len(shown) - 1, self._message(card, len(shown) - 1), shown[-1], card.rev)
             wrote = True
         return wrote
 
-    def _grew_old(self, card: Card) -> bool:
-        """Only a running turn goes on in a new message; everything else is small, or over."""
-        if not isinstance(card, TurnCard) or card.closed or not card.posted:
-            return False
-        return self._now() - card.posted[-1].at > FRESH
+    async def _view(self, card: Card) -> View:
+        """How it looks now. What a turn was saying when it was stopped is no fact, but people have read it: it stays."""
+        await self._open(card)
+        view = render(card, self._session, self._text, self._context.live, self._say)
+        before = self._bodies.get(card.part, "")
+        if isinstance(card, TurnCard) and card.closed and len(before) > len(view.body):
+            only_said = view.body == self._say("turn-silent")
+            if only_said or before.startswith(view.body.rstrip()):
+                return msgspec.structs.replace(view, body=before)
+        return view
 
-    def _end_of_last(self, card: Card, body: str) -> int:
-        """Where what the old message shows ends: what comes after goes into a new one."""
-        key = f"{card.part}/{len(card.posted) - 1}"
-        known = self._content.get(key)
-        return min(len(body), known.start + len(known.content)) if known else card.posted[-1].start
-
-    def _now(self) -> int:
-        return time.time_ns() // 1000
+    def _new_start(self, card: Card, body: str) -> tuple[int, ...]:
+        """Where a running turn goes on in a new message, when its last one is old, or has newer ones under it."""
+        if not (_streams(card) and card.posted):
+            return ()
+        last = card.posted[-1]
+        known = self._content.get(f"{card.part}/{len(card.posted) - 1}")
+        left_behind = int(last.message) < self._newest or self._desk.now() - last.at > FRESH
+        if not (left_behind and known and len(body) > known.end):
+            return ()
+        start = seam(body, last.start, known.end)
+        return (start,) if start > last.start else ()
 
     async def _put(self, card: Card, index: int, one: Shown, *, rev: int) -> bool:
         """One message of a card, created or edited; left alone (False) when it says this already."""
         key = f"{card.part}/{index}"
         if self._content.get(key) == one:
             return False
-        thread = self._context.session.thread
-        urgency = Pace.URGENT if isinstance(card, AskCard | CutCard) else Pace.NORMAL
-        if index < len(card.posted):
-            with suppress(UnknownMessage):  # somebody deleted it: what it said is gone by their will
-                await self._rest.edit(thread, card.posted[index].message, one.content, one.buttons, urgency)
-            self._edited[card.part] = anyio.current_time()
-            self._next_edit = self._edited[card.part] + EDIT_SECONDS
-        else:
-            mention = card.mention if index == 0 else ""
-            message = await self._rest.create(
-                thread,
-                one.content,
-                nonce=self._nonce(card, index),
-                buttons=one.buttons,
-                mention=mention,
-                urgency=urgency,
-            )
-            await self._report(card, index, message, one, rev)
+        try:
+            await self._write(card, index, one, rev)
+        except Unacceptable:  # whatever it is that Discord does not take, the rest of the thread goes on
+            instead = msgspec.structs.replace(one, content=self._say("unshowable"))
+            await self._write(card, index, instead, rev)
         self._content[key] = one
         return True
+
+    async def _write(self, card: Card, index: int, one: Shown, rev: int) -> None:
+        if index >= len(card.posted):
+            await self._create(card, index, one, rev)
+            return
+        thread, message = self._session.thread, self._message(card, index)
+        mention = card.mention if index == 0 else ""
+        try:
+            await self._rest.edit(thread, message, one.content, one.buttons, mention=mention, urgency=_urgency(card))
+        except UnknownMessage:  # somebody deleted it: people need its buttons, but not what they did not want to read
+            if one.buttons:
+                await self._create(card, index, one, card.shown, instead_of=message)
+        self._edited[card.part] = anyio.current_time()
+        self._next_edit = self._edited[card.part] + EDIT_SECONDS
+
+    async def _create(self, card: Card, index: int, one: Shown, rev: int, *, instead_of: str = "") -> None:
+        await self._burst.slot(_urgency(card))
+        message = await self._rest.create(
+            self._session.thread,
+            one.content,
+            nonce=nonce(self._session.thread, card.part + instead_of, index),
+            buttons=one.buttons,
+            mention=card.mention if index == 0 else "",
+            urgency=_urgency(card),
+        )
+        if not isinstance(card, QueuedCard):  # those go away again
+            self._newest = max(self._newest, int(message))
+        await self._report(card, index, message, one, rev)
+
+    async def _strip(self, card: Card, kept: int) -> None:
+        """Messages that a finished card no longer fills: what they say stays, but there is nothing to press any more."""
+        for posted in card.posted[kept:]:
+            with suppress(UnknownMessage):
+                await self._rest.edit(self._session.thread, posted.message, None, ())
+
+    def _message(self, card: Card, index: int) -> str:
+        """The id of a card's message, also when it was just created instead of another."""
+        newer = self._session.card(card.part)
+        return (newer or card).posted[index].message
 
     async def _report(self, card: Card, index: int, message: str, one: Shown, rev: int) -> None:
         final = card.closed and rev == card.rev
         shown = e.MessageShown(part=card.part, index=index, message=message, rev=rev, start=one.start, final=final)
         await self._context.report(shown)
 
-    def _nonce(self, card: Card, index: int) -> str:
-        return nonce(self._context.session.thread, card.part, index)
+    # --- after a restart ---------------------------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
-        """Before the first create: find what a lost answer, or a process that died, left in the thread."""
-        if self._looked:
-            return
-        self._looked = True
-        session = self._context.session
+        """Find what a lost answer, or a process that died, left in the thread, and make it ours again."""
+        session = self._session
+        ours = await self._rest.ours(session.thread)
         known = {posted.message for card in session.cards for posted in card.posted}
-        latest = max((int(message) for message in known), default=int(session.thread))
-        ours = [one for one in await self._rest.ours_after(session.thread, str(latest)) if one[0] not in known]
-        for card in session.cards:
-            for message, mark, _ in ours:
-                if mark and mark == self._nonce(card, len(card.posted)):
-                    start = self._start_of_next(card)
-                    shown = Shown(content="", buttons=(), start=start, end=start)
-                    await self._report(card, len(card.posted), message, shown, card.shown)
-                    break
+        strange = [one for one in ours if one.message not in known]
+        if strange:
+            reported = await self._reported()
+            strange = [one for one in strange if one.message not in reported]
+        for card in session.cards if strange else ():
+            await self._adopt_card(card, strange)
+        self._looked = True
 
-    def _start_of_next(self, card: Card) -> int:
-        """Where the message after the known ones begins: they were full."""
-        if not card.posted:
-            return 0
-        view = render(card, self._context.session, self._text, "", self._say)
-        shown = messages(view, tuple(posted.start for posted in card.posted))
-        return shown[len(card.posted)].start if len(shown) > len(card.posted) else len(view.body)
+    async def _reported(self) -> set[str]:
+        """Every message of this thread that the log knows, also those of cards that are forgotten."""
+        recorded = await self._desk.log.read_stream(f"session:{self._session.id}")
+        return {one.event.message for one in recorded if isinstance(one.event, e.MessageShown)}
+
+    async def _adopt_card(self, card: Card, strange: list[Found]) -> None:
+        index = len(card.posted)
+        shown = messages(await self._view(card), tuple(posted.start for posted in card.posted))
+        expected = shown[index] if index < len(shown) else None
+        mine = nonce(self._session.thread, card.part, index)
+        for one in strange:
+            if one.nonce == mine or mark(card, self._session) in one.custom_ids or _says(one, expected):
+                start = expected.start if expected else shown[-1].end
+                adopted = Shown(content=one.content, buttons=(), start=start, end=start)
+                await self._report(card, index, one.message, adopted, card.shown)
+                strange.remove(one)
+                return
+
+    # --- texts -------------------------------------------------------------------------------------------------------
 
     async def _open(self, card: Card) -> None:
         for box in boxes(card):
             if box not in self._opened:
-                self._opened[box] = (await self._keyring.open(box)) or self._say("ask-erased")
+                text = await self._desk.keyring.open(box)
+                self._opened[box] = self._say("ask-erased") if text is None else text
 
     def _text(self, box: Sealed | None) -> str:
         return self._opened.get(box, "") if box else ""
@@ -192,6 +274,16 @@ def nonce(thread: str, part: str, index: int) -> str:
     return hashlib.blake2s(f"{thread}/{part}/{index}".encode(), digest_size=12).hexdigest()
 
 
+def _says(found: Found, expected: Shown | None) -> bool:
+    return expected is not None and bool(found.content) and found.content == expected.content.strip()
+
+
 def _streams(card: Card) -> bool:
     """Whether it is a turn that runs: what it says may change at any moment."""
     return isinstance(card, TurnCard) and not card.closed
+
+
+def _urgency(card: Card) -> int:
+    """Decisions pass everything that waits, and so does Stop."""
+    urgent = isinstance(card, AskCard | CutCard) or (isinstance(card, TurnCard) and bool(card.stopping))
+    return Pace.URGENT if urgent else Pace.NORMAL

@@ -35,6 +35,7 @@ turn-stopped = -# 🛑 Stopped by <@{ $person }> · { $took }
 turn-stopped-by-itself = -# 🛑 Stopped · { $took }
 turn-failed = -# ❌ failed ({ $reason }) · { $took }
 turn-cut = -# ✂️ cut off after { $took }: outcome unknown
+unshowable = -# ⚠️ Discord does not take what stood here.
 turn-silent = (nothing was said)
 duration = { $minutes ->
     [0] { $seconds } s
@@ -104,18 +105,26 @@ note-handover-lost = ⚠️ The sandbox was gone before its files could be poste
 note-disk-filled = ⚠️ <@{ $person }>, the sandbox's disk is { $detail } % full.
 note-disk-stopped = 🛑 <@{ $person }>, the sandbox's disk is { $detail } % full, so Claude was stopped before anything is lost. Ask for less, or close the session.
 handover = 📦 What this session made: patch and transcript.
+handover-parts = -# Files that are too large for Discord come in parts: `cat NAME.part* > NAME` puts one together.
+handover-left-out = -# ⚠️ { $count ->
+    [one] One file is
+   *[other] { $count } files are
+} too large for Discord, even in parts.
 
 # --- answers to one person
 started = Your session: <#{ $thread }>
 start-failed = The thread could not be made: I may not be allowed to post or make threads in this channel. Ask who runs this server, then try again.
-status = { $head }
-    Prompts waiting: { $queue }
+status-turn = 💭 Working for <@{ $person }>, started <t:{ $since }:R>.
+status-tasks = Background tasks: { $count }
+status-queue = Prompts waiting: { $count }
 stopping = Claude is stopping already.
 closing = Ending the session. You get the patch and the transcript in the thread.
 not-recorded = That was **not recorded**: the database is away. Nothing happened. Please try again in a moment.
 elsewhere = I do not work in this server.
 refused-already = That was done already.
 refused-closed = This session is closed. Start another with `/claude start`.
+closed-hint = 🏁 This session is closed. To go on with something new, start another:
+button-again = Start again
 refused-empty = There is nothing in that message that I can give to Claude. Write some text.
 refused-expired = That question is no longer open.
 refused-malformed = I do not understand that button or command. It may be from an older version; use a newer message.

@@ -35,6 +35,7 @@ turn-stopped = -# 🛑 <@{ $person }> さんが停止しました（{ $took }）
 turn-stopped-by-itself = -# 🛑 停止しました（{ $took }）
 turn-failed = -# ❌ 失敗しました（{ $reason }、{ $took }）
 turn-cut = -# ✂️ 途中で切れました（{ $took }、結果は不明）
+unshowable = -# ⚠️ ここの内容は Discord に投稿できませんでした。
 turn-silent = （何も言いませんでした）
 duration = { $minutes ->
     [0] { $seconds } 秒
@@ -101,18 +102,23 @@ note-handover-lost = ⚠️ ファイルを投稿する前にサンドボック�
 note-disk-filled = ⚠️ <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まっています。
 note-disk-stopped = 🛑 <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まったため、何も失われないうちに Claude を止めました。依頼を小さくするか、セッションを終了してください。
 handover = 📦 このセッションの成果：パッチと会話記録です。
+handover-parts = -# Discord には大きすぎるファイルは分割してあります。`cat 名前.part* > 名前` で元に戻せます。
+handover-left-out = -# ⚠️ 分割しても大きすぎるファイルが { $count } 件あり、投稿できませんでした。
 
 # --- 本人だけへの返事
 started = あなたのセッション：<#{ $thread }>
 start-failed = スレッドを作れませんでした。このチャンネルで投稿やスレッド作成の権限がないようです。サーバーの管理者に確かめてから、もう一度試してください。
-status = { $head }
-    待っている依頼：{ $queue } 件
+status-turn = 💭 <@{ $person }> さんの依頼で作業中です（開始 <t:{ $since }:R>）。
+status-tasks = バックグラウンドの作業：{ $count } 件
+status-queue = 待っている依頼：{ $count } 件
 stopping = Claude はもう停止の途中です。
 closing = セッションを終了します。パッチと会話記録はスレッドに投稿されます。
 not-recorded = **記録されませんでした**。データベースに届きません。何も起きていません。少し待ってから、もう一度お試しください。
 elsewhere = このサーバーでは使えません。
 refused-already = それはもう済んでいます。
 refused-closed = このセッションは終了しています。`/claude start` で新しく始めてください。
+closed-hint = 🏁 このセッションは終了しています。続きは新しいセッションでどうぞ。
+button-again = もう一度始める
 refused-empty = Claude に渡せる文がありません。文章を書いてください。
 refused-expired = その確認はもう締め切られました。
 refused-malformed = そのボタンやコマンドを理解できません。古い版のものかもしれません。新しいメッセージのほうを使ってください。

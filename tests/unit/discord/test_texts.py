@@ -31,7 +31,7 @@ NAMES = {
     | {"note-disk-filled"},
     "turn notes": {"note-turn-completed", "note-turn-failed"},
     "hand-overs": {"note-handover-kept", "note-handover-lost"},
-    "replies": set(re.findall(r'_reply\(.*?, "([\w-]+)"', ENGINE)) | {"status", "stopping"},
+    "replies": set(re.findall(r'_reply\(.*?, "([\w-]+)"', ENGINE)) | {"stopping"},
     "cuts": {f"cut-why-{why}" for why in re.findall(r'(?:TurnCut\(.*why=|cut(?:_sent)?\(session, )"(\w+)"', ENGINE)},
     "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)},
     "notices": {f"notice-{what}" for what in re.findall(r'_notice\("(\w+)"\)', CLAUDE)} | {"notice-error"},
