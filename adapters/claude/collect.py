@@ -28,20 +28,32 @@ def read_archive(archive: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """The workspace's files by name, and what came beside them. Raises TryAgain when the archive is torn."""
     workspace, others = dict[str, bytes](), dict[str, bytes]()
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        # no compression and no sparse files: either makes of a few bytes more than there is memory
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", encoding="utf-8") as tar:
             for member in tar:
-                name = PurePosixPath(member.name)
-                if not member.isreg() or name.is_absolute() or ".." in name.parts:
+                area, name = _place(member)
+                if not name or not member.isreg() or member.issparse():
                     continue
                 content = tar.extractfile(member)
                 data = content.read() if content else b""
-                if name.parts[0] == "work":
-                    workspace[str(PurePosixPath(*name.parts[1:]))] = data
-                else:
-                    others[member.name] = data
-    except tarfile.TarError as error:
+                (workspace if area == "work" else others)[name] = data
+    except (tarfile.TarError, ValueError, OverflowError) as error:
         raise TryAgain(f"the sandbox's files came back torn: {error}") from None
     return workspace, others
+
+
+def _place(member: tarfile.TarInfo) -> tuple[str, str]:
+    """The area of a file, "" when it is beside the workspace, and its name there, "" when it is none to take."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or "\0" in member.name:
+        return "", ""
+    area, parts = ("work", path.parts[1:]) if path.parts[:1] == ("work",) else ("", path.parts)
+    return area, _shown("/".join(parts))
+
+
+def _shown(name: str) -> str:
+    """A name whose bytes are no UTF-8, with those told as numbers."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def hand_over(workspace: Mapping[str, bytes], beside: Mapping[str, bytes]) -> list[File]:
@@ -66,9 +78,18 @@ def _new_file(name: str, text: str) -> str:
     lines = text.splitlines(keepends=True)
     body = "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for line in difflib.unified_diff([], lines, "/dev/null", f"b/{name}")
+        for line in difflib.unified_diff([], lines, "/dev/null", _quoted(f"b/{name}"))
     )
-    return f"diff --git a/{name} b/{name}\nnew file mode 100644\n{body}"
+    return f"diff --git {_quoted(f'a/{name}')} {_quoted(f'b/{name}')}\nnew file mode 100644\n{body}"
+
+
+def _quoted(name: str) -> str:
+    """A name as git writes it: in quotes when it would end its line, or look like something else."""
+    if name.isprintable() and not set(name) & {'"', "\\"}:
+        return name
+    plain = {ord('"'), ord("\\")}
+    escaped = (f"\\{byte:03o}" if not 32 <= byte < 127 or byte in plain else chr(byte) for byte in name.encode())
+    return f'"{"".join(escaped)}"'
 
 
 def _as_text(data: bytes) -> str | None:
@@ -84,7 +105,9 @@ def _as_text(data: bytes) -> str | None:
 
 def _zip(files: Mapping[str, bytes]) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16  # without, what is unpacked cannot be read
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
