@@ -15,7 +15,6 @@ from pathlib import Path
 
 import anyio
 import structlog
-from aiohttp import web
 
 from adapters.claude import supervisor
 from adapters.claude.agent import ClaudeAgent
@@ -180,16 +179,9 @@ async def run_gateway(settings: GatewaySettings) -> None:
     config = Config(upstream=settings.upstream, key=settings.claude_api_key, secret=_secret(settings.secret_file))
     async with _open_log(settings.database.dsn(), replica=False) as log:
         gateway = Gateway(config, _OpenReservations(log), _Usage(log).record)
-        async with gateway.run() as app:
-            runner = web.AppRunner(app, access_log=None)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", settings.port).start()
-            _announce({"port": settings.port})
-            try:
-                await anyio.sleep_forever()
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await runner.cleanup()
+        async with gateway.serve(settings.port) as port:
+            _announce({"port": port})
+            await anyio.sleep_forever()
 
 
 class _OpenReservations:

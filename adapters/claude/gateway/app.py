@@ -1,8 +1,9 @@
 """The gateway's HTTP side: a streaming reverse proxy for two paths.
 
-It promises that the key goes to the upstream only, that a token is good only while its reservation is open, that nothing
-is held back while it streams, that a client that goes away ends the upstream request, and that every answer is counted
-once, by its request id. It does not retry: that is the CLI's business.
+It promises that the key goes to the upstream only, that a token is good only while its reservation is open, that what is
+forwarded is what was checked, that nothing is held back while it streams, that a client that goes away ends the upstream
+request, and that every answer is counted once, by its request id, even while it is told to end. It does not retry: that is
+the CLI's business.
 """
 
 import secrets
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import aiohttp
 import anyio
 import msgspec
+import structlog
 from aiohttp import web
 from anyio.abc import TaskGroup
 
@@ -25,8 +27,11 @@ from adapters.settings import Secret
 from engine.ports import TryAgain
 from schema.events import UsageCounted
 
+log_line = structlog.get_logger(__name__)
+
 _CONNECT_SECONDS = 15
 _SILENCE_SECONDS = 600
+_END_SECONDS = 1
 _RECORD_TRIES = 40
 _RECORD_SECONDS = 0.5
 
@@ -75,7 +80,7 @@ class _Load:
 
 
 class Gateway:
-    """One proxy. `run` holds what it needs while it serves."""
+    """One proxy. `serve` holds what it needs while it serves."""
 
     def __init__(self, config: Config, policy: Policy, record: Record) -> None:
         self._config = config
@@ -86,19 +91,36 @@ class Gateway:
         self._tasks: TaskGroup
 
     @asynccontextmanager
-    async def run(self) -> AsyncGenerator[web.Application]:
-        """The application, for as long as the context is open."""
+    async def serve(self, port: int) -> AsyncGenerator[int]:
+        """Serve on this machine, at the port it yields (0: any free one), for as long as the context is open."""
         timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
         async with (
-            aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as self._upstream,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),  # limits are per session: nobody waits for others
+                timeout=timeout,
+                auto_decompress=False,
+            ) as self._upstream,
             anyio.create_task_group() as self._tasks,
         ):
-            app = web.Application(client_max_size=self._config.rules.most_bytes)
-            for path in PATHS:
-                app.router.add_post(path, self._forward)
-            app.router.add_get("/healthz", _healthy)
-            app.router.add_route("*", "/{path:.*}", _nothing_else)
-            yield app
+            # without handler_cancellation, who has gone away is noticed at the next piece only
+            runner = web.AppRunner(
+                self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=_END_SECONDS
+            )
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, "127.0.0.1", port).start()
+                yield int(runner.addresses[0][1])
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=self._config.rules.most_bytes)
+        for path in PATHS:
+            app.router.add_post(path, self._forward)
+        app.router.add_get("/healthz", _healthy)
+        app.router.add_route("*", "/{path:.*}", _nothing_else)
+        return app
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         known = tokens.read(self._config.secret, _token(request))
@@ -112,18 +134,23 @@ class Gateway:
         load = self._loads.setdefault(session, _Load())
         if wrong := load.refuses(self._config.rules):
             return _refuse(wrong)
-        body = await request.read()
+        load.running += 1
         try:
-            asked = msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return await self._check(request, session, reservation)
+        finally:
+            load.running -= 1
+
+    async def _check(self, request: web.Request, session: str, reservation: str) -> web.StreamResponse:
+        try:
+            asked = msgspec.json.decode(await request.read(), type=dict[str, Any])
+        except web.HTTPRequestEntityTooLarge:
+            return _error(413, "request_too_large", f"more than {self._config.rules.most_bytes} bytes")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _refuse("the body is not a JSON object")
         if wrong := refusal(self._config.rules, asked, request.headers.get("anthropic-beta", "")):
             return _refuse(wrong)
-        load.running += 1
-        try:
-            return await self._proxy(request, session, Meter(reservation, str(asked["model"]), len(body)), body)
-        finally:
-            load.running -= 1
+        body = msgspec.json.encode(asked)  # a field that stands there twice may be read otherwise by others
+        return await self._proxy(request, session, Meter(reservation, asked["model"], len(body)), body)
 
     async def _proxy(self, request: web.Request, session: str, meter: Meter, body: bytes) -> web.StreamResponse:
         headers = {name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers}
@@ -131,34 +158,43 @@ class Gateway:
         address = f"{self._config.upstream}{request.path_qs}"
         counts = request.path == PATHS[0]
         identity, status = f"gateway-{secrets.token_hex(12)}", 0
+        response = web.StreamResponse()
         try:
             async with self._upstream.post(address, data=body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status
                 identity = answer.headers.get("request-id", identity)
-                return await _relay(request, answer, meter)
+                await _relay(request, answer, response, meter)
         except (aiohttp.ClientError, TimeoutError) as error:
+            if response.prepared:  # an answer that was cut must not look like one that has ended
+                return _cut(request, response)
             return _error(502, "api_error", f"the model cannot be reached ({type(error).__name__})")
+        else:
+            return response
         finally:
             event = meter.counted(status) if counts else None
             if event:
                 self._tasks.start_soon(self._count, session, identity, event)
 
     async def _count(self, session: str, identity: str, event: UsageCounted) -> None:
-        """In the background, for a while: the log may be away."""
-        for _ in range(_RECORD_TRIES):
-            try:
-                await self._record(session, identity, event)
-            except Exception:  # noqa: BLE001 - whatever is wrong with the log, the stream is not to blame
-                await anyio.sleep(_RECORD_SECONDS)
-            else:
-                return
+        """In the background, for a while, even when told to end: the log may be away."""
+        with anyio.CancelScope(shield=True):
+            for _ in range(_RECORD_TRIES):
+                try:
+                    await self._record(session, identity, event)
+                except Exception:  # noqa: BLE001 - whatever is wrong with the log, the stream is not to blame
+                    await anyio.sleep(_RECORD_SECONDS)
+                else:
+                    return
+        log_line.error("usage was not recorded", session=session, request=identity, event=msgspec.to_builtins(event))
 
 
-async def _relay(request: web.Request, answer: aiohttp.ClientResponse, meter: Meter) -> web.StreamResponse:
+async def _relay(
+    request: web.Request, answer: aiohttp.ClientResponse, response: web.StreamResponse, meter: Meter
+) -> None:
     """Pass the answer on, piece by piece as it comes."""
     kept = ("content-type", "request-id", "retry-after", "x-should-retry")
-    headers = {name: answer.headers[name] for name in kept if name in answer.headers}
-    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.set_status(answer.status)
+    response.headers.update({name: answer.headers[name] for name in kept if name in answer.headers})
     await response.prepare(request)
     streams = answer.content_type == "text/event-stream"
     whole = bytearray()
@@ -171,6 +207,11 @@ async def _relay(request: web.Request, answer: aiohttp.ClientResponse, meter: Me
     if not streams:
         meter.whole(bytes(whole))
     await response.write_eof()
+
+
+def _cut(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    if request.transport:
+        request.transport.abort()
     return response
 
 

@@ -58,12 +58,20 @@ class Tool(msgspec.Struct):
     type: str = "custom"
 
 
+class Named(msgspec.Struct):
+    """What names a model."""
+
+    model: str = ""
+
+
 def refusal(rules: Rules, asked: dict[str, Any], beta: str) -> str | None:
     """Why a request is refused, as a sentence; None when it is not. `asked` is the decoded body, `beta` the header."""
     return (
         _unknown_field(asked)
         or _model(rules, asked.get("model"))
-        or _beta(rules, beta)
+        or _fallbacks(rules, asked.get("fallback_models") or [])
+        or _beta(rules, beta.split(","))
+        or _beta(rules, asked.get("betas") or [])
         or _tools(rules, asked.get("tools") or [])
         or _tokens(rules, asked.get("max_tokens", 0))
     )
@@ -79,8 +87,22 @@ def _model(rules: Rules, model: object) -> str | None:
     return None if allowed else f"the model {str(model)[:60]!r} is not allowed"
 
 
-def _beta(rules: Rules, header: str) -> str | None:
-    for beta in filter(None, (part.strip() for part in header.split(","))):
+def _fallbacks(rules: Rules, models: object) -> str | None:
+    """Other models that may answer instead: names, or objects that have one."""
+    try:
+        given = msgspec.convert(models, list[str | Named])
+    except msgspec.ValidationError:
+        return "its fallback_models are not a list of models"
+    refused = (_model(rules, one if isinstance(one, str) else one.model) for one in given)
+    return next(filter(None, refused), None)
+
+
+def _beta(rules: Rules, betas: object) -> str | None:
+    try:
+        given = msgspec.convert(betas, list[str])
+    except msgspec.ValidationError:
+        return "its betas are not a list of names"
+    for beta in filter(None, (part.strip() for part in given)):
         if not any(fnmatch.fnmatchcase(beta, pattern) for pattern in rules.betas):
             return f"the beta {beta[:60]!r} is not allowed"
     return None

@@ -20,7 +20,7 @@ def make(secret: bytes, session: str, reservation: str) -> str:
 def read(secret: bytes, token: str) -> tuple[str, str] | None:
     """The session and reservation of a token of ours; None for anything else."""
     parts = token.split(".")
-    if len(parts) != 4 or parts[0] != _PREFIX:
+    if len(parts) != 4 or parts[0] != _PREFIX or not token.isascii():
         return None
     _, session, reservation, mac = parts
     if not hmac.compare_digest(mac.encode(), _mac(secret, session, reservation).encode()):

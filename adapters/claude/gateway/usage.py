@@ -8,6 +8,7 @@ from schema.events import UsageCounted
 
 _LONGEST_LINE = 1 << 20
 _CHARACTERS_A_TOKEN = 4
+_MOST_TOKENS = 1 << 40
 
 
 class _Message(msgspec.Struct):
@@ -52,13 +53,13 @@ class Meter:
     def _event(self, data: bytes) -> None:
         try:
             event = _events.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         if event.type == "content_block_delta":
             self._spoken += len(data)
         for usage in (event.message.usage if event.message else None, event.usage):
             if usage:
-                self._usage |= {name: count for name, count in usage.items() if isinstance(count, int) and count >= 0}
+                self._usage |= {name: count for name, count in usage.items() if _is_count(count)}
         self._final = self._final or event.type in {"message_delta", "message"}
 
     def whole(self, body: bytes) -> None:
@@ -80,6 +81,10 @@ class Meter:
             status=status,
             estimated=not self._final,
         )
+
+
+def _is_count(count: object) -> bool:
+    return isinstance(count, int) and 0 <= count < _MOST_TOKENS
 
 
 class Refusal(msgspec.Struct, frozen=True):

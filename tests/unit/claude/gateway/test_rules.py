@@ -1,0 +1,76 @@
+"""What a sandbox may ask, and how each refusal is named."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.claude.gateway.rules import Rules, refusal
+
+RULES = Rules(betas=("context-*",), server_tools=("web_fetch_20250910",), most_tokens=1000)
+
+
+def refused(beta: str = "", **fields: Any) -> str | None:
+    return refusal(RULES, {"model": "claude-x", "messages": [], "max_tokens": 1000, **fields}, beta)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"tools": [{"name": "Bash"}, {"type": "custom"}, {"type": "web_fetch_20250910"}]},
+        {"tools": None, "betas": None, "fallback_models": None},
+        {"fallback_models": ["claude-y", {"model": "claude-z"}]},
+        {"betas": ["context-1m"]},
+        {"beta": "context-1m, context-management"},
+    ],
+)
+def test_what_is_allowed_is_not_refused(fields: dict[str, Any]) -> None:
+    assert refused(**fields) is None
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"mcp_servers": []}, "the field 'mcp_servers' is not allowed"),
+    ({"container": "x"}, "the field 'container' is not allowed"),
+    ({"model": "gpt"}, "the model 'gpt' is not allowed"),
+    ({"model": "x claude-y"}, "the model 'x claude-y' is not allowed"),
+    ({"model": None}, "the model 'None' is not allowed"),
+    ({"model": ["claude-x"]}, "the model \"['claude-x']\" is not allowed"),
+    ({"fallback_models": ["claude-y", "gpt"]}, "the model 'gpt' is not allowed"),
+    ({"fallback_models": [{"model": "gpt"}]}, "the model 'gpt' is not allowed"),
+    ({"fallback_models": [{}]}, "the model '' is not allowed"),
+    ({"fallback_models": "gpt"}, "its fallback_models are not a list of models"),
+    ({"beta": "context-1m,files-api"}, "the beta 'files-api' is not allowed"),
+    ({"betas": ["files-api"]}, "the beta 'files-api' is not allowed"),
+    ({"betas": "files-api"}, "its betas are not a list of names"),
+    ({"tools": [{"type": "web_search_20250305"}]}, "the server-side tool 'web_search_20250305' is not allowed"),
+    ({"tools": [7]}, "its tools are not a list of tools"),
+    ({"tools": [{"type": None}]}, "its tools are not a list of tools"),
+    ({"max_tokens": 1001}, "max_tokens is more than 1000"),
+    ({"max_tokens": "1"}, "max_tokens is more than 1000"),
+]
+
+
+@pytest.mark.parametrize(("fields", "why"), REFUSED)
+def test_each_refusal_says_what_was_wrong(fields: dict[str, Any], why: str) -> None:
+    assert refused(**fields) == why
+
+
+def test_refusals_are_short_whatever_was_asked() -> None:
+    long = "x" * 10_000
+    asked: list[dict[str, Any]] = [{long: 1}, {"model": long}, {"betas": [long]}, {"tools": [{"type": long}]}]
+    for fields in asked:
+        assert len(refused(**fields) or "") < 120
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "model", "x"]), inner),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["model", "tools", "max_tokens", "betas", "fallback_models"]), anything))
+def test_any_body_is_allowed_or_refused(body: dict[str, Any]) -> None:
+    assert (refusal(RULES, body, "") is None) <= str(body.get("model")).startswith("claude-")
