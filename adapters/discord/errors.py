@@ -12,8 +12,6 @@ from engine.ports import GiveUp, TryAgain
 CALL_SECONDS = 30.0
 """Deadline of one call, rate-limit waits of hikari included."""
 
-_TOO_MANY_REQUESTS = 429
-
 
 class UnknownMessage(GiveUp):
     """Raised when a message is not there (any more)."""
@@ -57,6 +55,7 @@ _BY_CODE: dict[int, type[GiveUp | TryAgain]] = {
     160005: Locked,
     200000: Unacceptable,  # automatic moderation
 }
+_BY_STATUS: dict[int, type[GiveUp | TryAgain]] = {403: Forbidden, 429: TryAgain}
 
 
 @asynccontextmanager
@@ -66,8 +65,7 @@ async def discord_call(what: str) -> AsyncGenerator[None]:
         with anyio.fail_after(CALL_SECONDS):
             yield
     except hikari.ClientHTTPResponseError as error:
-        otherwise = TryAgain if int(error.status) == _TOO_MANY_REQUESTS else GiveUp
-        kind = _BY_CODE.get(int(error.code), otherwise)
+        kind = _BY_CODE.get(int(error.code)) or _BY_STATUS.get(int(error.status), GiveUp)
         raise kind(f"{what}: Discord answers {int(error.status)} ({error.code})") from None
     except hikari.RateLimitTooLongError:
         raise TryAgain(f"{what}: Discord's rate limit") from None

@@ -30,6 +30,7 @@ RECORD_SECONDS = 2.0
 _PASTE_SECONDS = 5.0
 _PASTE_TRIES = 3
 _AGAIN_SECONDS = 1.0
+_LONGEST_WAIT = 60.0
 _READERS = 4
 _PAGE = 100
 _REMEMBERED = 10_000
@@ -264,6 +265,7 @@ class Ingress:
 
     async def _catch_up(self, thread: str) -> None:
         """Record what was said while nobody listened, however long that takes. The caller holds the thread's order."""
+        wait = _AGAIN_SECONDS
         while thread in self._behind:
             self._behind.discard(thread)
             try:
@@ -274,9 +276,9 @@ class Ingress:
                 await self._lose(thread, "forbidden")
             except EngineError as error:
                 log_line.warning("catch_up", thread=thread, error=str(error))
-                if isinstance(error, TryAgain):
-                    self._behind.add(thread)
-                    await anyio.sleep(_AGAIN_SECONDS)
+                self._behind.add(thread)
+                await anyio.sleep(wait)
+                wait = min(wait * 2, _LONGEST_WAIT)
 
     async def _read_missed(self, thread: str) -> None:
         after = int(self._read_up_to.get(thread, thread))

@@ -88,7 +88,7 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
         case "close":
             return c.Close()
         case name:
-            return c.Reject(reason=c.Reason.MALFORMED, detail=name[:40])
+            return c.Reject(reason=c.Reason.MALFORMED, detail=ascii(name)[:40])
 
 
 def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: PLR0911 - one line per button

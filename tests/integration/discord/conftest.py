@@ -1,0 +1,216 @@
+"""The unmodified bot against the local Discord, with the log in memory; and, where a test wants one, a whole engine.
+
+Only Claude is not there: an `Actor`'s agent plays what the test tells it to.
+"""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from adapters.discord.bot import Connection, Options, open_discord
+from adapters.local.discord.people import Person, open_people
+from adapters.local.event_log import MemoryEventLog, MemoryStore
+from adapters.sealing import Cipher, new_key, open_text, seal_text
+from adapters.settings import Secret
+from engine.commands import Policy
+from engine.effects import Performer
+from engine.ports import EffectContext, File, TryAgain
+from engine.supervisor import Supervisor, World
+from schema import events as e
+from schema.envelope import Append, Recorded
+from schema.sealed import Sealed, key_id
+from tests.integration.local_discord.conftest import Process
+
+Json = dict[str, Any]
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+async def until(holds: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    """Look again until `holds()` gives something, where nothing tells of a change."""
+    with anyio.move_on_after(seconds):
+        while not (found := holds()):
+            await anyio.sleep(0.01)
+        return found
+    raise TimeoutError(f"{what} did not happen in {seconds} s")
+
+
+class Keyring:
+    """Real boxes; the keys live as long as the test."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], int] = {}
+        self._ciphers: list[Cipher] = []
+
+    async def prepare(self, scope: str, person: str) -> int:
+        if (scope, person) not in self._ids:
+            self._ids[scope, person] = len(self._ciphers)
+            self._ciphers.append(Cipher(new_key()))
+        return self._ids[scope, person]
+
+    def seal(self, key: int, text: str) -> Sealed:
+        return seal_text(self._ciphers[key], key, text)
+
+    async def open(self, box: Sealed) -> str | None:
+        return open_text(self._ciphers[key_id(box)], box)
+
+
+class Tokens:
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def put(self, interaction: str, token: str) -> None:
+        self.kept[interaction] = token
+
+    async def get(self, interaction: str) -> str | None:
+        return self.kept.get(interaction)
+
+
+class Log(MemoryEventLog):
+    """The log in memory, which a test can take away (`away`), or hold up (`held`)."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        super().__init__(store)
+        self.away = False
+        self.held: anyio.Event | None = None
+        self.reached = anyio.Event()
+        self.changed = anyio.Event()
+        self.events: list[Recorded] = []
+
+    async def append(self, append: Append) -> Sequence[Recorded]:
+        if self.held:
+            self.reached.set()
+            await self.held.wait()
+        if self.away:
+            raise TryAgain("the database is away")
+        recorded = await super().append(append)
+        self.events += recorded
+        self.changed.set()
+        self.changed = anyio.Event()
+        return recorded
+
+    def of(self, kind: type[e.Event], what: str = "") -> list[Any]:
+        """Events of a kind, in order; of inbox events those of one sort."""
+        found = [one.event for one in self.events if isinstance(one.event, kind)]
+        return [one for one in found if not what or getattr(one, "what", what) == what]
+
+    async def wait(self, holds: Callable[[], Any], seconds: float = 20) -> Any:
+        with anyio.fail_after(seconds):
+            while not (found := holds()):
+                await self.changed.wait()
+        return found
+
+
+class Agent:
+    """`play` says what happens in the sandbox, once it is there."""
+
+    def __init__(self) -> None:
+        self.play: Callable[[EffectContext], Awaitable[None]] | None = None
+        self.files: list[File] = []
+        self.delivered: list[str] = []
+
+    async def attach(self, reservation: str, context: EffectContext) -> None:
+        if self.play:
+            await context.report(e.SandboxReady(reservation=reservation))
+            await self.play(context)
+        await anyio.sleep_forever()
+
+    async def restart(self, reservation: str, context: EffectContext) -> None:
+        pass
+
+    async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
+        self.delivered.append(item)
+
+    async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
+        return self.files
+
+    async def delete(self, reservation: str) -> None:
+        pass
+
+
+class Bot:
+    """One life of the bot."""
+
+    def __init__(self, connection: Connection, engine: Supervisor | None, log: Log, agent: Agent) -> None:
+        self.connection = connection
+        self.engine = engine
+        self.log = log
+        self.agent = agent
+
+
+class Installation:
+    """What outlives a bot: the log, the keys, the tokens, what happens in sandboxes."""
+
+    def __init__(self, discord: Process) -> None:
+        self.discord = discord
+        self.store = MemoryStore()
+        self.keyring = Keyring()
+        self.tokens = Tokens()
+        self.agent = Agent()
+        self.failures: list[tuple[str, str, Exception]] = []
+
+    @asynccontextmanager
+    async def bot(self, *, engine: bool = False, log: Log | None = None) -> AsyncGenerator[Bot]:
+        info = self.discord.info
+        log = log or Log(self.store)
+        options = Options(
+            token=Secret(info["token"]),
+            guilds=frozenset({info["guild_id"]}),
+            incarnation=uuid.uuid4().hex,
+            now=now,
+            api_url=info["rest_url"],
+        )
+        async with open_discord(options, log, self.keyring, self.tokens) as connection:
+            await connection.listen()
+            if not engine:
+                yield Bot(connection, None, log, self.agent)
+            else:
+                async with self._engine(connection, log).run() as running:
+                    yield Bot(connection, running, log, self.agent)
+        log.close()
+
+    def _engine(self, connection: Connection, log: Log) -> Supervisor:
+        world = World(
+            log=log,
+            translator=connection.translator,
+            performer=Performer(connection.chat, self.agent),
+            now=now,
+            failed=lambda target, what, error: self.failures.append((target, what, error)),
+        )
+        return Supervisor(world, policy=Policy(), limit=100)
+
+    def requests(self, method: str, path: str) -> list[Json]:
+        """The bot's requests to paths that contain `path`, in order."""
+        return [one for one in self.discord.requests() if one["method"] == method and path in one["path"]]
+
+
+@pytest.fixture
+def discord(tmp_path: Path) -> Generator[Process]:
+    process = Process(tmp_path / "discord")
+    process.start()
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def installation(discord: Process) -> Installation:
+    return Installation(discord)
+
+
+@pytest.fixture
+async def people(discord: Process) -> AsyncGenerator[dict[str, Person]]:
+    async with open_people(discord.info) as everybody:
+        yield everybody
+
+
+@pytest.fixture
+def general(discord: Process) -> str:
+    return str(discord.info["channel_id"])
