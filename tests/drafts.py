@@ -4,8 +4,8 @@ from schema.envelope import Append, Draft, Write
 from schema.events import SlotAsked
 
 
-def draft(place: int = 1, *, key: str | None = None, to: str | None = None) -> Draft:
-    return Draft(event=SlotAsked(place=place), at=1_000 + place, actor="bot", key=key, to=to)
+def draft(place: int = 1, *, key: str | None = None, to: str | None = None, actor: str = "bot") -> Draft:
+    return Draft(event=SlotAsked(place=place), at=1_000 + place, actor=actor, key=key, to=to)
 
 
 def write(stream: str, expected: int | None = None, *drafts: Draft) -> Write:

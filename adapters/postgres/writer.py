@@ -87,6 +87,11 @@ class Writer:
         """The number of the server process that writes for us."""
         return self._backend[0]
 
+    @property
+    def connected(self) -> bool:
+        """Whether the database was there, as far as is known."""
+        return self._connection is not None and not self._connection.is_closed()
+
     async def append(self, append: Append) -> Sequence[Recorded]:
         """See `engine.ports.EventLog.append`."""
         check(append)
