@@ -7,12 +7,18 @@ import msgspec
 from schema.events import UsageCounted
 
 _LONGEST_LINE = 1 << 20
-_CHARACTERS_A_TOKEN = 4
+_BYTES_A_TOKEN = 4
 _MOST_TOKENS = 1 << 40
 
 
 class _Message(msgspec.Struct):
     usage: dict[str, Any] | None = None
+
+
+class _Delta(msgspec.Struct):
+    text: str = ""
+    thinking: str = ""
+    partial_json: str = ""
 
 
 class _Event(msgspec.Struct):
@@ -21,6 +27,7 @@ class _Event(msgspec.Struct):
     type: str = ""
     message: _Message | None = None
     usage: dict[str, Any] | None = None
+    delta: _Delta | None = None
 
 
 _events = msgspec.json.Decoder(_Event)
@@ -55,8 +62,9 @@ class Meter:
             event = _events.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
-        if event.type == "content_block_delta":
-            self._spoken += len(data)
+        if event.type == "content_block_delta" and event.delta:
+            said = event.delta.text + event.delta.thinking + event.delta.partial_json
+            self._spoken += len(said.encode())
         for usage in (event.message.usage if event.message else None, event.usage):
             if usage:
                 self._usage |= {name: count for name, count in usage.items() if _is_count(count)}
@@ -70,11 +78,11 @@ class Meter:
         """The event; None for an error that cost nothing."""
         if status != 200:
             return None
-        estimate = self._spoken // _CHARACTERS_A_TOKEN + 1
+        estimate = self._spoken // _BYTES_A_TOKEN + 1
         return UsageCounted(
             reservation=self._reservation,
             model=self._model[:80],
-            input=self._usage.get("input_tokens", self._asked // _CHARACTERS_A_TOKEN + 1),
+            input=self._usage.get("input_tokens", self._asked // _BYTES_A_TOKEN + 1),
             output=self._usage.get("output_tokens", estimate) if self._final else estimate,
             cache_read=self._usage.get("cache_read_input_tokens", 0),
             cache_write=self._usage.get("cache_creation_input_tokens", 0),

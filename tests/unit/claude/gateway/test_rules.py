@@ -74,3 +74,45 @@ anything = st.recursive(
 @given(st.dictionaries(st.sampled_from(["model", "tools", "max_tokens", "betas", "fallback_models"]), anything))
 def test_any_body_is_allowed_or_refused(body: dict[str, Any]) -> None:
     assert (refusal(RULES, body, "") is None) <= str(body.get("model")).startswith("claude-")
+
+
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+SMUGGLED: list[dict[str, Any]] = [
+    {"messages": [{"role": "system", "content": [{"type": "tool_addition", "tool": {"definition": SEARCH}}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x"}}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [{"source": {"type": "file"}}]}]}]},
+    {"system": [{"type": "document", "source": {"type": "url", "url": "http://x"}}]},
+]
+
+
+@pytest.mark.parametrize("fields", SMUGGLED)
+def test_anthropic_is_no_way_out(fields: dict[str, Any]) -> None:
+    assert refused(**fields) in {
+        "the server-side tool 'web_search_20250305' is not allowed",
+        "images and documents by address are not allowed",
+    }
+
+
+def test_what_a_tool_was_called_with_is_its_own_business() -> None:
+    call = {"type": "tool_use", "input": {"type": "web_search_20250305", "source": {"type": "url"}}}
+    image = {"type": "image", "source": {"type": "base64", "data": "AA=="}}
+    assert refused(messages=[{"role": "assistant", "content": [call, image]}]) is None
+
+
+CLI_BETAS = (
+    "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,per-turn-control-2026-07-01,"
+    "mid-conversation-tool-changes-2026-07-01,thinking-token-count-2026-05-13,advanced-tool-use-2025-11-20,"
+    "effort-2025-11-24,fallback-credit-2026-06-01,thinking-display-updates-2026-08-18,token-counting-2024-11-01"
+)  # as CLI 2.1.330 sends them
+
+
+def test_the_betas_of_the_cli_are_allowed_and_those_that_run_things_elsewhere_are_not() -> None:
+    asked: dict[str, Any] = {"model": "claude-x", "messages": []}
+    assert refusal(Rules(), asked, CLI_BETAS) is None
+    for beta in (
+        "web-search-2025-03-05",
+        "mcp-servers-2025-12-04",
+        "code-execution-2025-05-22",
+        "files-api-2025-04-14",
+    ):
+        assert refusal(Rules(), asked, f"{CLI_BETAS}, {beta}") == f"the beta {beta!r} is not allowed"

@@ -72,9 +72,14 @@ def test_what_was_cut_off_is_charged_by_estimate(end: int) -> None:
     assert usage.output >= counted(STREAM[: end // 2]).output
 
 
-def test_more_was_said_more_is_charged() -> None:
-    delta = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "x" * 400})
-    assert counted(delta * 2).output - counted(delta).output >= 100
+@pytest.mark.parametrize(
+    ("kind", "field"), [("text", "text"), ("thinking", "thinking"), ("input_json", "partial_json")]
+)
+def test_what_was_said_is_charged_and_not_how_it_was_packed(kind: str, field: str) -> None:
+    said = event("content_block_delta", index=0, delta={"type": f"{kind}_delta", field: "x" * 400})
+    assert counted(said * 2).output - counted(said).output == 100
+    letters = event("content_block_delta", index=0, delta={"type": f"{kind}_delta", field: "x"})
+    assert counted(letters * 400).output == counted(said).output
 
 
 def test_an_answer_at_once_is_counted_too() -> None:
