@@ -157,10 +157,10 @@ for line in sys.stdin: print(json.dumps({"type": "echo", "size": len(line)}))
     await host.reader.wait(type="slow")
     await host.say("x" * 1_000_000, "big")  # more than a pipe holds: the write cannot be complete
     await host.kill_supervisor()
-    (host.directory / "work/read").touch()
     await host.start()
     start = await host.reader.wait(event="start", dropped=["big"])
     assert start["cli"] == 1
+    (host.directory / "work/read").touch()  # only now: the old one must not come to read its half
     await host.say("y" * 1_000_000, "big")
     await host.reader.wait(type="echo")
     assert sum(item["type"] == "echo" for item in host.reader.objects()) == 1
