@@ -6,10 +6,10 @@ request, and that every answer is counted once, by its request id, even while it
 the CLI's business.
 """
 
+import io
+import math
 import secrets
-import time
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -18,22 +18,21 @@ import anyio
 import msgspec
 import structlog
 from aiohttp import web
-from anyio.abc import TaskGroup
 
 from adapters.claude.gateway import tokens
-from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, Rules, refusal
+from adapters.claude.gateway.limits import Busy, Limits
+from adapters.claude.gateway.recording import Record, Recording
+from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, QUERIES, Rules, refusal
 from adapters.claude.gateway.usage import Meter, Refusal
 from adapters.settings import Secret
 from engine.ports import TryAgain
-from schema.events import UsageCounted
 
 log_line = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 15
 _SILENCE_SECONDS = 600
+_BODY_SECONDS = 120
 _END_SECONDS = 1
-_RECORD_TRIES = 40
-_RECORD_SECONDS = 0.5
 
 
 class Policy(Protocol):
@@ -42,10 +41,6 @@ class Policy(Protocol):
     async def is_open(self, session: str, reservation: str) -> bool:
         """Whether this session holds this reservation now. Raises TryAgain."""
         ...
-
-
-Record = Callable[[str, str, UsageCounted], Awaitable[None]]
-"""Records usage: session, request id (the idempotency key), event. Raises TryAgain; called again until it does not."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,35 +55,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return f"Config(upstream={self.upstream!r})"
 
 
-class _Load:
-    """How much one session asks for at once and lately."""
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.recent: deque[float] = deque()
-
-    def refuses(self, rules: Rules) -> str | None:
-        now = time.monotonic()
-        while self.recent and self.recent[0] < now - 60:
-            self.recent.popleft()
-        if self.running >= rules.at_once:
-            return f"more than {rules.at_once} requests at once"
-        if len(self.recent) >= rules.per_minute:
-            return f"more than {rules.per_minute} requests in a minute"
-        self.recent.append(now)
-        return None
-
-
 class Gateway:
     """One proxy. `serve` holds what it needs while it serves."""
 
     def __init__(self, config: Config, policy: Policy, record: Record) -> None:
         self._config = config
         self._policy = policy
-        self._record = record
-        self._loads: dict[str, _Load] = {}
+        self._recording = Recording(record)
+        self._limits = Limits(config.rules)
         self._upstream: aiohttp.ClientSession
-        self._tasks: TaskGroup
 
     @asynccontextmanager
     async def serve(self, port: int) -> AsyncGenerator[int]:
@@ -97,10 +72,10 @@ class Gateway:
         async with (
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),  # limits are per session: nobody waits for others
+                cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=timeout,
-                auto_decompress=False,
             ) as self._upstream,
-            anyio.create_task_group() as self._tasks,
+            self._recording.run(),
         ):
             # without handler_cancellation, who has gone away is noticed at the next piece only
             runner = web.AppRunner(
@@ -131,18 +106,21 @@ class Gateway:
         if known is None or not good:
             return _refuse("this session token is not (any more) good for anything")
         session, reservation = known
-        load = self._loads.setdefault(session, _Load())
-        if wrong := load.refuses(self._config.rules):
-            return _refuse(wrong)
-        load.running += 1
         try:
-            return await self._check(request, session, reservation)
-        finally:
-            load.running -= 1
+            with self._limits.admit(session):
+                return await self._check(request, session, reservation)
+        except Busy as busy:  # the one refusal that the CLI shall try again
+            again = {"retry-after": str(math.ceil(busy.seconds))}
+            return _error(429, "rate_limit_error", str(busy), again)
 
     async def _check(self, request: web.Request, session: str, reservation: str) -> web.StreamResponse:
+        if request.query_string not in QUERIES:
+            return _refuse(f"the query {request.query_string[:40]!r} is not allowed")
         try:
-            asked = msgspec.json.decode(await request.read(), type=dict[str, Any])
+            with anyio.fail_after(_BODY_SECONDS):
+                asked = msgspec.json.decode(await request.read(), type=dict[str, Any])
+        except TimeoutError:
+            return _error(408, "timeout_error", f"no whole request in {_BODY_SECONDS} seconds")
         except web.HTTPRequestEntityTooLarge:
             return _error(413, "request_too_large", f"more than {self._config.rules.most_bytes} bytes")
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -156,36 +134,31 @@ class Gateway:
         headers = {name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers}
         headers |= {"x-api-key": self._config.key.reveal(), "accept-encoding": "identity"}
         address = f"{self._config.upstream}{request.path_qs}"
-        counts = request.path == PATHS[0]
-        identity, status = f"gateway-{secrets.token_hex(12)}", 0
+        identity = f"gateway-{secrets.token_hex(12)}"
+        status: int | None = None
         response = web.StreamResponse()
         try:
-            async with self._upstream.post(address, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._upstream.post(
+                address, data=io.BytesIO(body), headers=headers, allow_redirects=False
+            ) as answer:
                 status = answer.status
                 identity = answer.headers.get("request-id", identity)
+                if status == 401:  # the CLI would take it for its own token's, and try for minutes
+                    log_line.error("the model refuses our key", status=status)
+                    return _refuse("the model refuses the key of this installation: whoever runs it has to renew it")
                 await _relay(request, answer, response, meter)
         except (aiohttp.ClientError, TimeoutError) as error:
             if response.prepared:  # an answer that was cut must not look like one that has ended
                 return _cut(request, response)
+            status = status or 0
             return _error(502, "api_error", f"the model cannot be reached ({type(error).__name__})")
         else:
             return response
         finally:
-            event = meter.counted(status) if counts else None
+            # who went away before the answer began has asked all the same
+            event = meter.counted(200 if status is None else status) if request.path == PATHS[0] else None
             if event:
-                self._tasks.start_soon(self._count, session, identity, event)
-
-    async def _count(self, session: str, identity: str, event: UsageCounted) -> None:
-        """In the background, for a while, even when told to end: the log may be away."""
-        with anyio.CancelScope(shield=True):
-            for _ in range(_RECORD_TRIES):
-                try:
-                    await self._record(session, identity, event)
-                except Exception:  # noqa: BLE001 - whatever is wrong with the log, the stream is not to blame
-                    await anyio.sleep(_RECORD_SECONDS)
-                else:
-                    return
-        log_line.error("usage was not recorded", session=session, request=identity, event=msgspec.to_builtins(event))
+                self._recording.add(session, identity, event)
 
 
 async def _relay(
@@ -203,7 +176,8 @@ async def _relay(
             meter.feed(piece)
         else:
             whole += piece
-        await response.write(piece)
+        with anyio.fail_after(_SILENCE_SECONDS):
+            await response.write(piece)
     if not streams:
         meter.whole(bytes(whole))
     await response.write_eof()
@@ -221,11 +195,11 @@ def _token(request: web.Request) -> str:
 
 
 def _refuse(message: str) -> web.Response:
-    return web.json_response(Refusal(message).body(), status=403)
+    return _error(403, "permission_error", message)
 
 
-def _error(status: int, kind: str, message: str) -> web.Response:
-    return web.json_response(Refusal(message, kind).body(), status=status)
+def _error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(Refusal(message, kind).body(), status=status, headers=headers)
 
 
 async def _healthy(_request: web.Request) -> web.Response:

@@ -99,7 +99,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """Anthropic's error shape."""
 
     message: str
-    kind: str = "permission_error"
+    kind: str
 
     def body(self) -> dict[str, Any]:
         """As JSON."""

@@ -1,5 +1,6 @@
 """The gateway before the scripted model: the key stays inside, nothing is held back, everything is counted once."""
 
+import io
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ from schema.events import UsageCounted
 KEY, SECRET = "made-up-key", b"made-up secret"
 TOKEN = tokens.make(SECRET, "1", "r-1")
 SECONDS = 30
-RULES = Rules(most_bytes=1_000_000, at_once=2, per_minute=10_000)
+RULES = Rules(most_bytes=4_000_000, at_once=2, per_minute=10_000)
 
 WaitUntil = Callable[[Callable[[], bool]], Awaitable[None]]
 
@@ -69,7 +70,7 @@ class Sandbox:
     def ask(self, *steps: dict[str, Any], token: str = TOKEN, **fields: Any) -> Any:
         prompt = f"SCRIPT: {json.dumps(steps)}" if steps else "hello"
         body = {"model": "claude-x", "max_tokens": 10, "messages": [{"role": "user", "content": prompt}], **fields}
-        return self.post(json.dumps(body), token)
+        return self.post(io.BytesIO(json.dumps(body).encode()), token)
 
     def post(self, body: Any, token: str = TOKEN, path: str = "/v1/messages", method: str = "POST", **more: str) -> Any:
         headers = {"authorization": f"Bearer {token}", **more}
@@ -166,6 +167,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"path": "/v1/messages/batches"}, "/v1/messages/batches"),
     ({"path": "/v1/messages/"}, "/v1/messages/"),
     ({"path": "/"}, "POST /"),
+    ({"path": "/v1/messages?beta=true&x=1"}, "query"),
     ({"method": "GET"}, "GET /v1/messages"),
     ({"method": "DELETE"}, "DELETE /v1/messages"),
 ]
@@ -186,8 +188,14 @@ async def test_a_refusal_is_one_that_the_cli_shows_and_does_not_repeat(
 
 
 async def test_what_is_too_large_is_said_to_be(sandbox: Sandbox) -> None:
-    async with sandbox.post(b" " * (RULES.most_bytes + 1)) as answer:
+    async with sandbox.post(io.BytesIO(b" " * (RULES.most_bytes + 1))) as answer:
         assert (answer.status, (await answer.json())["error"]["type"]) == (413, "request_too_large")
+
+
+async def test_what_is_large_passes(sandbox: Sandbox) -> None:
+    async with sandbox.ask({"text": "x" * (RULES.most_bytes // 2)}) as answer:
+        assert answer.status == 200
+        assert len((await answer.json())["content"][0]["text"]) == RULES.most_bytes // 2
 
 
 async def test_who_may_is_not_known_while_the_log_is_away_so_the_cli_tries_again(
@@ -235,11 +243,14 @@ async def test_a_session_has_so_many_requests_a_minute(tmp_path: Path, books: Bo
         listening(Model(tmp_path, KEY).app()) as model,
         sandbox_before(model, books, Rules(per_minute=2)) as sandbox,
     ):
-        statuses: list[int] = []
+        answers: list[tuple[int, str | None]] = []
         for _ in range(3):
             async with sandbox.ask() as answer:
-                statuses.append(answer.status)
-        assert statuses == [200, 200, 403]
+                answers.append((answer.status, answer.headers.get("retry-after")))
+        *allowed, (status, wait) = answers
+        assert allowed == [(200, None)] * 2
+        assert status == 429  # the CLI waits, and goes on
+        assert 50 < int(wait or "") <= 60
 
 
 # --- as it streams ---------------------------------------------------------------------------------------------------
@@ -307,6 +318,23 @@ async def test_a_gateway_that_is_told_to_end_counts_what_it_cuts_off(tmp_path: P
         assert (await books.entry())[2].estimated
 
 
+async def test_who_goes_away_before_the_answer_begins_has_asked(
+    sandbox: Sandbox, books: Books, log: Callable[[], list[dict[str, Any]]], wait_until: WaitUntil, tmp_path: Path
+) -> None:
+    async def ask() -> None:
+        async with sandbox.ask({"text": "hello", "delay": 600}, stream=True):
+            raise AssertionError("it answered")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await wait_until((tmp_path / "requests.jsonl").exists)
+        tasks.cancel_scope.cancel()
+    _, _, usage = await books.entry()
+    assert usage.estimated
+    assert (usage.input > 10, usage.output) == (True, 1)
+    await wait_until(lambda: log()[-1] == {"n": 1, "whole": False})
+
+
 # --- a model that cannot be reached ----------------------------------------------------------------------------------
 
 
@@ -351,3 +379,28 @@ async def test_the_cli_does_a_turn_without_ever_having_the_key(sandbox: Sandbox,
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert b"through the gateway" in kept
     assert KEY.encode() not in ended.stdout + ended.stderr + kept
+
+
+async def test_a_key_that_is_refused_is_not_tried_for_minutes(tmp_path: Path, books: Books) -> None:
+    async with (
+        listening(Model(tmp_path, "another key").app()) as model,
+        sandbox_before(model, books) as sandbox,
+        sandbox.ask() as answer,
+    ):
+        refused = await answer.json()
+    assert (answer.status, refused["error"]["type"]) == (403, "permission_error")
+    assert "key of this installation" in refused["error"]["message"]
+    assert books.entries == []
+
+
+async def test_what_is_compressed_all_the_same_can_be_read(books: Books) -> None:
+    async def upstream(request: web.Request) -> web.Response:
+        answer = web.json_response({"type": "message", "usage": {"input_tokens": 3, "output_tokens": 4}})
+        answer.enable_compression(web.ContentCoding.gzip)
+        return answer
+
+    app = web.Application()
+    app.router.add_post("/v1/messages", upstream)
+    async with listening(app) as port, sandbox_before(port, books) as sandbox, sandbox.ask() as answer:
+        assert (await answer.json())["type"] == "message"
+    assert (await books.entry())[2].output == 4
