@@ -37,7 +37,7 @@ def now() -> int:
 async def until(holds: Callable[[], Any], what: str, seconds: float = 20) -> Any:
     """Look again until `holds()` gives something, where nothing tells of a change."""
     with anyio.move_on_after(seconds):
-        while not (found := holds()):
+        while not (found := holds()):  # noqa: ASYNC110 - nothing tells of a change
             await anyio.sleep(0.01)
         return found
     raise TimeoutError(f"{what} did not happen in {seconds} s")
