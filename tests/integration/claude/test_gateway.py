@@ -1,4 +1,7 @@
-"""The gateway before the scripted model: the key stays inside, nothing is held back, everything is counted once."""
+"""The gateway before the scripted model: the key stays inside, nothing is held back, everything is counted once.
+
+One file, because all of it is one promise: what passes the gateway and what does not.
+"""
 
 import io
 import json
