@@ -1,5 +1,6 @@
 """A proxy before a PostgreSQL server that loses connections at the worst moments."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
@@ -26,6 +27,7 @@ class FaultyNetwork:
         self.fault: Fault = "none"
         self.marker = b""
         self.happened = anyio.Event()
+        self.delivered = anyio.Event()
         self.accepting = True
 
     def deliver(self) -> None:
@@ -46,40 +48,47 @@ class FaultyNetwork:
                 self._connections.discard(connection)
 
     async def _connect(self, client: ByteStream) -> None:
-        late = b""
-        async with await anyio.connect_unix(self._server) as server:
+        # asyncio's streams: anyio's UNIX sockets do not like to be cancelled while they receive
+        replies, server = await asyncio.open_unix_connection(self._server)
+        try:
+            fault, request = "none", b""
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._replies, server, client)
+                tasks.start_soon(self._replies, replies, client)
                 with suppress(*BROKEN):
-                    late = await self._requests(client, server)
+                    fault, request = await self._requests(client, server)
                 tasks.cancel_scope.cancel()
             await client.aclose()
-            if late:
+            if fault == "lose reply":
+                server.write(request)
+                await replies.read(1)
+            if fault != "none":
+                self.happened.set()
+            if fault == "delay request":
+                await self._deliver.wait()
+                server.write(request)
                 with suppress(*BROKEN):
-                    await self._deliver.wait()
-                    await server.send(late)
-                    while True:
-                        await server.receive()
+                    await replies.read()
+                self.delivered.set()
+        finally:
+            server.transport.abort()
+            with anyio.CancelScope(shield=True), suppress(*BROKEN):
+                await server.wait_closed()
 
-    async def _replies(self, server: ByteStream, client: ByteStream) -> None:
+    async def _replies(self, replies: asyncio.StreamReader, client: ByteStream) -> None:
         with suppress(*BROKEN):
-            while True:
-                await client.send(await server.receive())
+            while reply := await replies.read(1 << 16):
+                await client.send(reply)
         await client.aclose()
 
-    async def _requests(self, client: ByteStream, server: ByteStream) -> bytes:
-        """Forward until the fault; returns what is to be delivered late."""
+    async def _requests(self, client: ByteStream, server: asyncio.StreamWriter) -> tuple[Fault, bytes]:
+        """Forward until the fault; returns it, and the request it happens to."""
         while True:
             request = await client.receive()
-            if self.fault == "none" or self.marker not in request:
-                await server.send(request)
-                continue
-            fault, self.fault = self.fault, "none"
-            await client.aclose()  # first, so that no reply gets through
-            if fault == "lose reply":
-                await server.send(request)
-            self.happened.set()
-            return request if fault == "delay request" else b""
+            if self.fault != "none" and self.marker in request:
+                fault, self.fault = self.fault, "none"
+                return fault, request
+            server.write(request)
+            await server.drain()
 
 
 @asynccontextmanager
@@ -87,8 +96,7 @@ async def faulty_network(dsn: str) -> AsyncGenerator[tuple[FaultyNetwork, str]]:
     """The network, and the DSN of the same database through it."""
     parts = urlsplit(dsn)
     query = parse_qs(parts.query)
-    server = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
-    network = FaultyNetwork(server)
+    network = FaultyNetwork(f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}")
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         port = listener.extra(SocketAttribute.local_port)
         tasks.start_soon(listener.serve, network.serve)

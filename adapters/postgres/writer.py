@@ -107,6 +107,12 @@ class Writer:
             self._expiry = loop.call_at(pending.deadline, self._expire)
         return await future
 
+    def _queue_again(self, pendings: Sequence[Pending]) -> None:
+        self._taken = ()
+        self._queue.extendleft(reversed(pendings))
+        if self._expiry is None:
+            self._expire()
+
     def close(self) -> None:
         """Take no more appends. `run` returns when those that wait are written or have expired."""
         self._closing = True
@@ -196,9 +202,7 @@ class Writer:
             base = await self._resolve(batch)
             if base is not None:
                 self._succeed(batch, base)
-            self._queue.extendleft(
-                pending for pending in reversed(pendings) if base is None or pending not in batch.taken
-            )
+            self._queue_again([one for one in pendings if base is None or one not in batch.taken])
             return
         if errors.sqlstate(error) == errors.MOVED_BACK:
             raise self._moved_back()
@@ -210,13 +214,16 @@ class Writer:
             await self._write(connection, [pending])
 
     async def _resolve(self, batch: Batch) -> int | None:
-        """What became of a batch whose connection was lost: the position before its first event, None for nothing."""
+        """What became of a batch whose connection was lost: the position before its first event, None for nothing.
+
+        A batch of nothing but dates in the agenda is nothing, too: it may be repeated, as long as it cannot come later.
+        """
         backend, connection = self._backend, self._connection
         while True:
             if connection is not None:
                 connection.terminate()
-            if not batch.rows:
-                return None  # either nothing was sent, or what may be repeated: dates in the agenda
+            if not batch.taken:
+                return None
             await self._connect()
             connection = self._connection
             if connection is None:
@@ -276,9 +283,11 @@ def _fit(pendings: Sequence[Pending], heads: dict[str, Head]) -> tuple[Batch, Se
 
 
 async def _find(connection: Connection, backend: Sequence[Any], batch: Batch) -> int | None:
-    # First nothing may take effect any more that was sent and that the server has not looked at yet.
+    # First, what was sent and the server has not looked at yet must not take effect any more.
     if await connection.fetchval(_END_BACKEND, *backend) is False:
         raise TimeoutError
+    if not batch.rows:
+        return None
     async with connection.transaction():
         await connection.fetchval(isolate.LOCK_HEAD)
         stream, version, _, _, _, hash_, *_ = batch.rows[0]

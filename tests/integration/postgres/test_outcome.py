@@ -31,7 +31,9 @@ async def test_an_append_whose_connection_is_lost_is_recorded_once(
             network.fault, network.marker = fault, MARK.encode()
             recorded = await log.append(append(write("session:1", expected, MARKED), *more))
             assert network.happened.is_set()
-            network.deliver()
+            if fault == "delay request":
+                network.deliver()
+                await network.delivered.wait()
             assert [(e.position, e.version, e.key) for e in recorded[:1]] == [(2, 2, MARK)]
             with pytest.raises(Duplicate):
                 await log.append(append(write("session:3", None, MARKED)))
@@ -78,6 +80,17 @@ async def test_dates_are_kept_when_their_connection_is_lost(dsn: str) -> None:
             await log.append(Append(agenda=((MARK, 5),)))
             assert network.happened.is_set()
             assert await log.due(5) == [MARK]
+
+
+async def test_a_date_that_was_lost_on_its_way_does_not_come_back_later(dsn: str) -> None:
+    with anyio.fail_after(SECONDS):
+        async with faulty_network(dsn) as (network, through), open_log(through, replica=False) as log:
+            network.fault, network.marker = "delay request", MARK.encode()
+            await log.append(Append(agenda=((MARK, 5),)))
+            await log.append(Append(agenda=((MARK, 9),)))
+            network.deliver()
+            await network.delivered.wait()
+            assert await log.next_due() == 9
 
 
 async def test_without_a_database_appends_are_not_recorded_and_told_so(dsn: str, connection: Connection) -> None:
