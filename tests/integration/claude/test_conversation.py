@@ -1,10 +1,9 @@
-"""The lines we write and the facts we read, with the real CLI; the model is scripted."""
+"""The lines we write and the facts we read, with the real CLI behind the gateway; the model is scripted."""
 
 import json
 import subprocess
 import sysconfig
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +14,17 @@ from aiohttp import web
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from adapters.claude import invocation, wire
+from adapters.claude.gateway import tokens
+from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.live import Live
 from adapters.claude.parse import parse
 from adapters.local.model.server import Model
+from adapters.settings import Secret
 from schema import facts as f
+from schema.events import UsageCounted
 from schema.sealed import Sealed
 
+KEY, SECRET = "made-up-key", b"made-up secret"
 SECONDS = 60
 MOST = 1 << 24
 
@@ -58,16 +62,25 @@ class Conversation:
                     return found
         raise AssertionError(kind)
 
+    async def wait_live(self, text: str) -> None:
+        """Until this is being said."""
+        with anyio.fail_after(SECONDS):
+            while text not in self._live.text:
+                await self._next()
+
     async def _read(self) -> AsyncIterator[f.Fact]:
         while True:
-            line = await self._lines.receive_until(b"\n", MOST)
-            self._live.feed(line)
-            made = parse(line, lambda text: Sealed(text.encode()), self._live.workspace)
-            self.facts += made
-            self._said += "".join(found.text.decode() for found in made if isinstance(found, f.Said))
-            self.moments.append(self._said + self._live.text)
-            for found in made:
+            for found in await self._next():
                 yield found
+
+    async def _next(self) -> list[f.Fact]:
+        line = await self._lines.receive_until(b"\n", MOST)
+        self._live.feed(line)
+        made = parse(line, lambda text: Sealed(text.encode()), self._live.workspace)
+        self.facts += made
+        self._said += "".join(found.text.decode() for found in made if isinstance(found, f.Said))
+        self.moments.append(self._said + self._live.text)
+        return made
 
 
 @pytest.fixture
@@ -78,28 +91,61 @@ def binary() -> Path:
     return path
 
 
+class Books:
+    """What was used. Every reservation is open."""
+
+    def __init__(self) -> None:
+        self.used: list[UsageCounted] = []
+
+    async def is_open(self, session: str, reservation: str) -> bool:
+        return (session, reservation) == ("1", "r-1")
+
+    async def record(self, _session: str, _request: str, event: UsageCounted) -> None:
+        self.used.append(event)
+
+
 @pytest.fixture
-async def conversation(tmp_path: Path, binary: Path) -> AsyncGenerator[Conversation]:
-    async with _model(tmp_path / "model") as url:
-        settings = invocation.CliSettings(cli=str(binary), base_url=url, isolated=False, stream_hold_ms=20)
-        environment = invocation.environment(settings, "a-token") | {"HOME": str(tmp_path / "home")}
-        for name in ("home", "work"):
-            (tmp_path / name).mkdir()
-        process = await anyio.open_process(
-            invocation.argv(settings), cwd=tmp_path / "work", env=environment, stderr=subprocess.DEVNULL
-        )
-        async with process:
-            yield Conversation(process, tmp_path / "work")
-            process.kill()
+def books() -> Books:
+    return Books()
 
 
-@asynccontextmanager
-async def _model(folder: Path) -> AsyncGenerator[str]:
-    runner = web.AppRunner(Model(folder, key=None).app(), handler_cancellation=True, shutdown_timeout=0)
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """The log of the scripted model."""
+    log = tmp_path / "model" / "requests.jsonl"
+    return lambda: [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+@pytest.fixture
+async def url(tmp_path: Path, books: Books) -> AsyncGenerator[str]:
+    """The gateway's."""
+    runner = web.AppRunner(Model(tmp_path / "model", KEY).app(), handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    config = Config(upstream=f"http://127.0.0.1:{runner.addresses[0][1]}", key=Secret(KEY), secret=SECRET)
+    async with Gateway(config, books, books.record).serve(0) as port:
+        yield f"http://127.0.0.1:{port}"
     await runner.cleanup()
+
+
+@pytest.fixture
+def model() -> str:
+    return ""
+
+
+@pytest.fixture
+async def conversation(tmp_path: Path, binary: Path, url: str, model: str) -> AsyncGenerator[Conversation]:
+    settings = invocation.CliSettings(cli=str(binary), base_url=url, isolated=False, stream_hold_ms=20, model=model)
+    token = tokens.make(SECRET, "1", "r-1")
+    environment = invocation.environment(settings, token) | {"HOME": str(tmp_path / "home")}
+    for name in ("home", "work"):
+        (tmp_path / name).mkdir()
+    process = await anyio.open_process(
+        invocation.argv(settings), cwd=tmp_path / "work", env=environment, stderr=subprocess.DEVNULL
+    )
+    async with process:
+        yield Conversation(process, tmp_path / "work")
+        process.kill()
 
 
 def script(*steps: dict[str, Any]) -> str:
@@ -208,3 +254,60 @@ async def test_a_failure_of_the_model_is_told_once_by_the_end_of_the_turn(conver
     assert (finished.error, finished.status) == (True, 400)
     assert b"no such thing" in (finished.message or b"")
     assert not any(isinstance(found, f.Said) for found in conversation.facts)
+
+
+# --- through the gateway ---------------------------------------------------------------------------------------------
+
+
+async def test_a_stop_in_the_middle_of_an_answer_ends_it_at_the_model_and_is_charged_by_estimate(
+    conversation: Conversation,
+    books: Books,
+    asked: Callable[[], list[dict[str, Any]]],
+    wait_until: Callable[[Callable[[], bool]], Awaitable[None]],
+) -> None:
+    await conversation.write(wire.user_message("p-1", script({"text": "long " * 200, "hang": 600, "at": 20})))
+    await conversation.wait_live("long")
+    await conversation.write(wire.interrupt("stop-1"))
+    assert (await conversation.wait(f.TurnFinished)).reason.startswith("aborted")
+    await wait_until(lambda: bool(books.used) and len(asked()) == 2)
+    assert asked()[1] == {"n": 1, "whole": False}
+    (used,) = books.used
+    assert used.estimated
+    assert used.output > 20
+
+
+async def test_the_key_stays_out_of_the_sandbox(conversation: Conversation, tmp_path: Path) -> None:
+    await conversation.write(wire.user_message("p-1", script(bash("env; cat /proc/$PPID/environ"), {"text": "done"})))
+    await conversation.write(wire.allow((await conversation.wait(f.PermissionAsked)).request))
+    output = (await conversation.wait(f.ToolReturned)).output or b""
+    await conversation.wait(f.TurnFinished)
+    files = [path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert b"ANTHROPIC_BASE_URL" in output
+    assert any(b"ANTHROPIC_BASE_URL" in file for file in files)
+    assert KEY.encode() not in b"".join([output, *files])
+
+
+async def test_every_request_of_a_turn_is_counted(
+    conversation: Conversation,
+    books: Books,
+    asked: Callable[[], list[dict[str, Any]]],
+    wait_until: Callable[[Callable[[], bool]], Awaitable[None]],
+) -> None:
+    look = {"tool": "Bash", "input": {"command": "ls", "description": "look"}}
+    await conversation.write(wire.user_message("p-1", script(look, look, {"text": "done"})))
+    assert not (await conversation.wait(f.TurnFinished)).error
+    await wait_until(lambda: len(books.used) == 3)
+    assert not any(used.estimated for used in books.used)
+    assert [entry["whole"] for entry in asked() if "whole" in entry] == [True] * 3
+
+
+@pytest.mark.parametrize("model", ["other-model"])
+async def test_a_refusal_of_the_gateway_is_read_in_the_thread_and_not_tried_again(
+    conversation: Conversation, model: str, asked: Callable[[], list[dict[str, Any]]]
+) -> None:
+    await conversation.write(wire.user_message("p-1", "hello"))
+    finished = await conversation.wait(f.TurnFinished)
+    assert (finished.error, finished.status) == (True, 403)
+    assert f"the model '{model}' is not allowed" in (finished.message or b"").decode()
+    assert not any(isinstance(found, f.Retrying) for found in conversation.facts)
+    assert asked() == []
