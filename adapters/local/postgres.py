@@ -71,9 +71,9 @@ class EmbeddedPostgres:
     ) -> None:
         self._as = _Account()
         self._binaries = self._as.reachable_binaries(find_binaries(binaries))
-        self._folder = self._as.reachable_folder(folder.absolute())
-        self._data = self._folder / "data"
-        self._socket = self._as.socket_folder(self._folder)
+        self.folder = self._as.reachable_folder(folder.absolute())
+        self._data = self.folder / "data"
+        self._socket = self._as.socket_folder(self.folder)
         self._settings = dict(settings or {})
         self._outlives = outlives
         self._server: subprocess.Popen[bytes] | None = None
@@ -116,6 +116,9 @@ class EmbeddedPostgres:
                 await anyio.sleep(0.005)
             else:
                 return
+        if self._server is not None:
+            self._server.kill()
+            self._reap()
         raise EmbeddedPostgresError(f"PostgreSQL did not start: {self._log_end()}")
 
     async def stop(self) -> None:
@@ -144,7 +147,7 @@ class EmbeddedPostgres:
 
     def _init(self) -> None:
         # initdb in a folder beside, then a rename: a half made database is never found by the next start
-        new = self._folder / "data.new"
+        new = self.folder / "data.new"
         shutil.rmtree(new, ignore_errors=True)
         builtin = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8") if self._version() >= 17 else ()
         self._as.run(
@@ -173,7 +176,7 @@ class EmbeddedPostgres:
         self._reap()
         settings = {"listen_addresses": "", "unix_socket_directories": str(self._socket), "timezone": "UTC"}
         flags = [f"-c{name}={value}" for name, value in (settings | self._settings).items()]
-        with (self._folder / "postgres.log").open("ab") as log:
+        with (self.folder / "postgres.log").open("ab") as log:
             self._server = self._as.spawn(
                 [self._binaries / "postgres", "-D", self._data, "-p", str(_PORT), *flags],
                 stdout=log,
@@ -196,7 +199,7 @@ class EmbeddedPostgres:
             return False
 
     def _log_end(self) -> str:
-        log = self._folder / "postgres.log"
+        log = self.folder / "postgres.log"
         return log.read_text(errors="replace")[-2000:] if log.exists() else "it wrote no log"
 
 
@@ -254,18 +257,22 @@ class _Account:
         if self._owner is None or self._reaches(folder / "postgres"):
             return folder
         installation = folder.resolve().parent
+        package = installation.parent
         version = (folder / "postgres").stat()
         name = hashlib.sha256(f"{installation} {version.st_mtime_ns} {version.st_size}".encode()).hexdigest()[:12]
-        copy = _shelter() / f"pginstall-{name}"
+        copy = _shelter() / f"binaries-{name}"
         if not copy.exists():
             unfinished = copy.with_suffix(f".{os.getpid()}")
-            shutil.copytree(installation, unfinished, symlinks=True)
+            shutil.copytree(installation, unfinished / package.name / installation.name, symlinks=True)
+            libraries = package.with_suffix(".libs")  # a wheel's, found by their place beside the package
+            if libraries.is_dir():
+                shutil.copytree(libraries, unfinished / libraries.name)
             unfinished.chmod(0o755)
             try:
                 unfinished.rename(copy)
             except OSError:  # another process was faster
                 shutil.rmtree(unfinished)
-        return copy / folder.name
+        return copy / package.name / installation.name / folder.name
 
     def reachable_folder(self, folder: Path) -> Path:
         """`folder`, made if need be, or a folder for it that the server's account can reach. It is private to the account."""
