@@ -1,6 +1,6 @@
 """The command line: `discord-claude run | gateway | playground`. Reads settings and arguments; does nothing itself.
 
-Exit codes: 0 done, 1 failed, 2 settings or arguments are wrong, 130 interrupted.
+Exit codes: 0 done, or ended by SIGINT or SIGTERM; 1 failed; 2 settings or arguments are wrong; 130 a script was interrupted.
 """
 
 import os
@@ -76,12 +76,12 @@ def playground(
         trust_sandbox=trust_sandbox,
         claude=Path(os.environ["CLAUDE_BIN"]) if os.environ.get("CLAUDE_BIN") else None,
     )
-    return _until_told(lambda: run_playground(options, lang if script else None))
+    return _until_told(lambda: run_playground(options, lang if script else None), interrupted=130 if script else 0)
 
 
-def _until_told(program: Callable[[], Awaitable[Any]]) -> int:
-    """Run until it is done, or until SIGINT or SIGTERM."""
-    status = 0
+def _until_told(program: Callable[[], Awaitable[Any]], *, interrupted: int = 0) -> int:
+    """Run until it is done, or until SIGINT or SIGTERM: then `interrupted` is the exit status."""
+    status = interrupted
 
     async def main() -> None:
         nonlocal status
@@ -96,7 +96,8 @@ def _until_told(program: Callable[[], Awaitable[Any]]) -> int:
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
+        async for number in signals:
+            sys.stderr.write(f"ended by {number.name}\n")
             scope.cancel()
             return
 

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -28,43 +28,69 @@ def _run(*arguments: str, environment: Mapping[str, str] | None = None) -> subpr
 
 
 @contextmanager
-def _playground(folder: Path) -> Generator[subprocess.Popen[str]]:
-    """A playground that is up, with everybody in it."""
-    arguments = [sys.executable, "-m", "adapters.cli", "playground", "--folder", str(folder)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+def _playground(folder: Path, *arguments: str, until: str) -> Generator[subprocess.Popen[str]]:
+    """A playground that has said `until`; Ctrl-C is pressed in the end."""
+    command = [sys.executable, "-m", "adapters.cli", "playground", "--folder", str(folder), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
-            for line in process.stdout:
-                if "bot: process" in line:
-                    break
+            assert any(until in line for line in process.stdout)
             yield process
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(SECONDS)
 
 
-def _named(folder: Path) -> list[str]:
-    found: list[list[str]] = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    return [" ".join(line) for line in found if str(folder) in " ".join(line)]
+def _arguments(processes: Iterable[psutil.Process]) -> str:
+    """What they were started with, a line each."""
+    lines: list[str] = []
+    for process in processes:
+        with suppress(psutil.Error):
+            lines.append(" ".join(process.cmdline()))
+    return "\n".join(lines)
 
 
+def _of(folder: Path) -> list[psutil.Process]:
+    """The processes that have this folder in their arguments or environment."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if str(folder) in " ".join([*process.cmdline(), *process.environ().values()]):
+                found.append(process)
+    return found
+
+
+@pytest.mark.cli
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_the_script_plays_a_whole_conversation(language: str, tmp_path: Path) -> None:
     played = _run("playground", "--folder", str(tmp_path / "p"), "--script", "--lang", language)
     assert played.returncode == 0, played.stdout + played.stderr
-    steps = [step for step in LANGUAGES[language].steps.values() if f"✓ {step}" in played.stdout]
-    assert steps == list(LANGUAGES[language].steps.values())
+    happened = [line.partition("✓ ")[2].partition(" — ")[0] for line in played.stdout.splitlines() if "✓ " in line]
+    assert list(dict.fromkeys(happened)) == list(LANGUAGES[language].steps.values())
+    assert not _arguments(_of(tmp_path))
 
 
-def test_nothing_outlives_it_and_a_second_one_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "p"
-    with _playground(folder):
-        assert _named(folder)
-        second = _run("playground", "--folder", str(folder))
+@pytest.mark.cli
+def test_nothing_outlives_a_conversation_that_is_interrupted(tmp_path: Path) -> None:
+    with _playground(tmp_path, "--script", until=f"✓ {LANGUAGES['en'].steps['ask']}") as process:
+        running = {*_of(tmp_path), *psutil.Process(process.pid).children(recursive=True)}
+        for part in ("postgres -D", "local.model", "cli gateway", "local.discord", "cli run", "supervisor.py run"):
+            assert part in _arguments(running)
+        running |= {child for one in _of(tmp_path) for child in one.children(recursive=True)}
+        assert "claude -p" in _arguments(running)
+    assert process.returncode == 130
+    assert not _arguments(one for one in running if one.is_running())
+    assert not _arguments(_of(tmp_path))
+
+
+def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with _playground(tmp_path, until="bot: process") as process:
+        second = _run("playground", "--folder", str(tmp_path))
         assert second.returncode == 1
-        assert "a playground runs in" in second.stderr
+        assert f"a playground runs in {tmp_path} already (process {process.pid})" in second.stderr
         assert "another --folder" in second.stderr
-    assert not _named(folder)
+    assert process.returncode == 0
+    assert not _arguments(_of(tmp_path))
 
 
 def test_missing_settings_are_named_all_at_once() -> None:
