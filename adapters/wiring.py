@@ -21,7 +21,8 @@ from adapters.claude.agent import ClaudeAgent
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.invocation import CliSettings
-from adapters.discord.bot import Options, open_discord
+from adapters.discord.bot import open_discord
+from adapters.discord.options import Options
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.postgres.event_log import PostgresEventLog, open_log
 from adapters.postgres.keyring import open_keyring

@@ -8,13 +8,13 @@ from functools import partial
 import aiohttp
 import anyio
 import hikari
-import msgspec
 import structlog
 from hikari.impl import HTTPSettings
 
 from adapters.discord.chat import DiscordChat, Tokens
 from adapters.discord.commands import publish
 from adapters.discord.ingress import Ingress
+from adapters.discord.options import Options
 from adapters.discord.pace import Pace
 from adapters.discord.rest import Rest
 from adapters.discord.translate import DiscordTranslator
@@ -26,16 +26,6 @@ _LONGEST_RATE_LIMIT = 60.0
 _AGAIN_SECONDS = 2.0
 
 log_line = structlog.get_logger(__name__)
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """`api_url`: a Discord that is not Discord's own. `incarnation`: names this process's inbox, never used again."""
-
-    token: Secret
-    guilds: frozenset[str]
-    incarnation: str
-    now: Callable[[], int]
-    api_url: str | None = None
 
 
 @asynccontextmanager
@@ -73,21 +63,14 @@ class Connection:
         self, bot: hikari.GatewayBot, options: Options, log: EventLog, keyring: Keyring, tokens: Tokens
     ) -> None:
         application = _application(options.token)
-        self.chat = DiscordChat(Rest(bot.rest, application, Pace()), log, keyring, tokens, options.now)
+        pace = Pace()
+        self.chat = DiscordChat(Rest(bot.rest, application, pace), log, keyring, tokens, options.now)
         self.translator = DiscordTranslator(keyring)
         self._application = application
         self._bot = bot
         self._listening = anyio.Event()
         self._guilds = options.guilds
-        self.ingress = Ingress(
-            bot,
-            log,
-            keyring,
-            tokens,
-            guilds=options.guilds,
-            incarnation=options.incarnation,
-            now=options.now,
-        )
+        self.ingress = Ingress(bot, log, keyring, tokens, pace, options)
 
     async def listen(self) -> None:
         """Open the gateway, publish the commands; waits while Discord is away. Raises GiveUp when it does not let us in."""

@@ -18,6 +18,8 @@ from adapters.discord import arrivals
 from adapters.discord.arrivals import LARGEST_PASTE, Arrival, Payload, Seen
 from adapters.discord.chat import Tokens
 from adapters.discord.errors import Forbidden, UnknownChannel, discord_call
+from adapters.discord.options import Options
+from adapters.discord.pace import PAGE_REQUESTS, Pace
 from adapters.discord.texts import texts
 from engine.ports import Committed, Duplicate, EngineError, EventLog, Keyring, TryAgain
 from projections.exact import MESSAGES, THREADS
@@ -39,7 +41,7 @@ log_line = structlog.get_logger(__name__)
 
 
 class Ingress:
-    """The only writer of `inbox:<incarnation>`. `guilds` is the allow-list; `now` the time in µs."""
+    """The only writer of `inbox:<incarnation>`."""
 
     def __init__(
         self,
@@ -47,18 +49,17 @@ class Ingress:
         log: EventLog,
         keyring: Keyring,
         tokens: Tokens,
-        *,
-        guilds: frozenset[str],
-        incarnation: str,
-        now: Callable[[], int],
+        pace: Pace,
+        options: Options,
     ) -> None:
         self._bot = bot
         self._log = log
         self._keyring = keyring
         self._tokens = tokens
-        self._guilds = guilds
-        self._incarnation = incarnation
-        self._now = now
+        self._pace = pace
+        self._guilds = options.guilds
+        self._incarnation = options.incarnation
+        self._now = options.now
         self._me = ""
         self._threads: dict[str, str] = {}
         self._made: set[str] = set()
@@ -284,7 +285,7 @@ class Ingress:
         after = int(self._read_up_to.get(thread, thread))
         more = True
         while more:
-            async with discord_call("catching up"):
+            async with self._pace.slot(Pace.LATE, requests=PAGE_REQUESTS), discord_call("catching up"):
                 page = await self._bot.rest.fetch_messages(int(thread), after=after).limit(_PAGE)
             for one in sorted(page, key=lambda one: one.id):
                 payload = _as_payload(one, thread)

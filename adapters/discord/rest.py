@@ -7,7 +7,7 @@ import msgspec
 from hikari.api import MessageActionRowBuilder, RESTClient
 
 from adapters.discord.errors import Archived, discord_call
-from adapters.discord.pace import Pace
+from adapters.discord.pace import PAGE_REQUESTS, Bursts, Pace
 from adapters.discord.render import Button
 from engine.ports import File
 
@@ -38,6 +38,7 @@ class Rest:
         self._client = client
         self._application = application
         self._pace = pace
+        self._bursts = Bursts()
 
     async def create(
         self,
@@ -51,10 +52,10 @@ class Rest:
         urgency: int = Pace.NORMAL,
     ) -> str:
         """A new message; with the same nonce the same one, for a few minutes. Notifies nobody but `mention`."""
+        await self._bursts.create(channel, urgency)
 
         async def create() -> hikari.Message:
-            await self._pace.slot(urgency)
-            async with discord_call("posting a message"):
+            async with self._pace.slot(urgency), discord_call("posting a message"):
                 return await self._client.create_message(
                     int(channel),
                     content,
@@ -85,8 +86,7 @@ class Rest:
         """Make a message say something else (None: the same), with these buttons. Notifies nobody; `mention` stays one."""
 
         async def edit() -> None:
-            await self._pace.slot(urgency)
-            async with discord_call("editing a message"):
+            async with self._pace.slot(urgency), discord_call("editing a message"):
                 await self._client.edit_message(
                     int(channel),
                     int(message),
@@ -105,29 +105,25 @@ class Rest:
 
     async def delete(self, channel: str, message: str) -> None:
         """Take a message away."""
-        await self._pace.slot(Pace.LATE)
-        async with discord_call("deleting a message"):
+        async with self._pace.slot(Pace.LATE), discord_call("deleting a message"):
             await self._client.delete_message(int(channel), int(message))
 
     async def ours(self, channel: str, *, after: str = "") -> list[Found]:
         """Messages of ours, oldest first: the first 100 messages later than `after`, or the newest 100 of the channel."""
-        await self._pace.slot()
         since = int(after) if after else hikari.UNDEFINED
-        async with discord_call("reading a thread"):
+        async with self._pace.slot(requests=PAGE_REQUESTS), discord_call("reading a thread"):
             read = await self._client.fetch_messages(int(channel), after=since).limit(_PAGE)
         ours = [one for one in read if one.author.id == self._application and one.type is hikari.MessageType.DEFAULT]
         return [_found(one) for one in sorted(ours, key=lambda one: one.id)]
 
     async def unarchive(self, thread: str) -> None:
         """Open a thread that fell asleep."""
-        await self._pace.slot()
-        async with discord_call("un-archiving the thread"):
+        async with self._pace.slot(), discord_call("un-archiving the thread"):
             await self._client.edit_channel(int(thread), archived=False)
 
     async def open_thread(self, channel: str, message: str, name: str) -> str:
         """The thread of a message, made. Raises HasThread when there is one already."""
-        await self._pace.slot(Pace.URGENT)
-        async with discord_call("making a thread"):
+        async with self._pace.slot(Pace.URGENT), discord_call("making a thread"):
             thread = await self._client.create_message_thread(
                 int(channel), int(message), name, auto_archive_duration=_ARCHIVE_MINUTES * 60
             )
@@ -135,8 +131,8 @@ class Rest:
 
     async def react(self, channel: str, message: str, emoji: str) -> None:
         """Put a reaction under a message."""
-        await self._pace.slot(Pace.LATE)
-        async with discord_call("reacting"):
+        await self._bursts.react(channel)
+        async with self._pace.slot(Pace.LATE), discord_call("reacting"):
             await self._client.add_reaction(int(channel), int(message), emoji)
 
     async def answer(self, token: str, content: str) -> None:

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from adapters.discord.errors import Locked, Unacceptable, UnknownChannel, UnknownMessage
-from adapters.discord.pace import EDIT_SECONDS, Burst, Pace
+from adapters.discord.pace import EDIT_SECONDS, Pace
 from adapters.discord.render import Shown, View, boxes, mark, messages, render
 from adapters.discord.rest import Found, Rest
 from adapters.discord.split import seam
@@ -50,10 +50,9 @@ class Writer:
         self._content: dict[str, Shown] = {}
         self._bodies: dict[str, str] = {}
         self._looked = False
-        self._newest = 0
+        self._ends: dict[str, int] = {}
         self._next_edit = 0.0
         self._edited: dict[str, float] = {}
-        self._burst = Burst()
 
     async def run(self, context: EffectContext) -> None:
         """Until everything is shown and no turn runs. One at a time. Raises TryAgain, GiveUp."""
@@ -122,6 +121,7 @@ class Writer:
         self._opened.clear()
         self._content = {key: shown for key, shown in self._content.items() if key.rpartition("/")[0] in parts}
         self._bodies = {part: body for part, body in self._bodies.items() if part in parts}
+        self._ends = {part: end for part, end in self._ends.items() if part in parts}
         self._edited = {part: at for part, at in self._edited.items() if part in parts}
 
     # --- one card ----------------------------------------------------------------------------------------------------
@@ -145,27 +145,39 @@ class Writer:
         return wrote
 
     async def _view(self, card: Card) -> View:
-        """How it looks now. What a turn was saying when it was stopped is no fact, but people have read it: it stays."""
+        """How it looks now. What a turn was saying, and has not said, stays: people have read it, whether it is stopped or
+        on its way to become a fact.
+        """
         await self._open(card)
         view = render(card, self._session, self._text, self._context.live, self._say)
         before = self._bodies.get(card.part, "")
-        if isinstance(card, TurnCard) and card.closed and len(before) > len(view.body):
-            only_said = view.body == self._say("turn-silent")
-            if only_said or before.startswith(view.body.rstrip()):
+        if isinstance(card, TurnCard) and before.strip():
+            silent = view.body == self._say("turn-silent")
+            if silent or (len(before) > len(view.body) and before.startswith(view.body.rstrip())):
                 return msgspec.structs.replace(view, body=before)
         return view
 
     def _new_start(self, card: Card, body: str) -> tuple[int, ...]:
-        """Where a running turn goes on in a new message, when its last one is old, or has newer ones under it."""
-        if not (_streams(card) and card.posted):
+        """Where a turn goes on in a new message: when its last one is old, or something was asked below it."""
+        if not (isinstance(card, TurnCard) and card.posted):
             return ()
         last = card.posted[-1]
+        end = self._ends.get(card.part, 0)
         known = self._content.get(f"{card.part}/{len(card.posted) - 1}")
-        left_behind = int(last.message) < self._newest or self._desk.now() - last.at > FRESH
-        if not (left_behind and known and len(body) > known.end):
+        if end <= last.start and known and self._desk.now() - last.at > FRESH:
+            end = known.end
+        if not last.start < end < len(body):
             return ()
-        start = seam(body, last.start, known.end)
+        start = seam(body, last.start, end)
         return (start,) if start > last.start else ()
+
+    async def _end_turn_above(self, card: Card) -> None:
+        """What a turn says from here on comes below this card."""
+        if isinstance(card, QueuedCard | TurnCard):  # queued prompts go away again
+            return
+        for turn in self._session.cards:
+            if _streams(turn) and turn.posted:
+                self._ends[turn.part] = len((await self._view(turn)).body)
 
     async def _put(self, card: Card, index: int, one: Shown, *, rev: int) -> bool:
         """One message of a card, created or edited; left alone (False) when it says this already."""
@@ -195,7 +207,6 @@ class Writer:
         self._next_edit = self._edited[card.part] + EDIT_SECONDS
 
     async def _create(self, card: Card, index: int, one: Shown, rev: int, *, instead_of: str = "") -> None:
-        await self._burst.slot(_urgency(card))
         message = await self._rest.create(
             self._session.thread,
             one.content,
@@ -204,8 +215,7 @@ class Writer:
             mention=card.mention if index == 0 else "",
             urgency=_urgency(card),
         )
-        if not isinstance(card, QueuedCard):  # those go away again
-            self._newest = max(self._newest, int(message))
+        await self._end_turn_above(card)
         await self._report(card, index, message, one, rev)
 
     async def _strip(self, card: Card, kept: int) -> None:

@@ -3,6 +3,7 @@
 Only Claude is not there: an `Actor`'s agent plays what the test tells it to.
 """
 
+import json
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -13,7 +14,8 @@ from typing import Any
 import anyio
 import pytest
 
-from adapters.discord.bot import Connection, Options, open_discord
+from adapters.discord.bot import Connection, open_discord
+from adapters.discord.options import Options
 from adapters.local.discord.people import Person, open_people
 from adapters.local.event_log import MemoryEventLog, MemoryStore
 from adapters.sealing import Cipher, new_key, open_text, seal_text
@@ -23,6 +25,7 @@ from engine.effects import Performer
 from engine.ports import EffectContext, File, TryAgain
 from engine.supervisor import Supervisor, World
 from schema import events as e
+from schema import facts as f
 from schema.envelope import Append, Recorded
 from schema.sealed import Sealed, key_id
 from tests.integration.local_discord.conftest import Process
@@ -37,7 +40,7 @@ def now() -> int:
 async def until(holds: Callable[[], Any], what: str, seconds: float = 20) -> Any:
     """Look again until `holds()` gives something, where nothing tells of a change."""
     with anyio.move_on_after(seconds):
-        while not (found := holds()):  # noqa: ASYNC110 - nothing tells of a change
+        while not (found := holds()):  # noqa: ASYNC110 - a file and other processes set no event
             await anyio.sleep(0.01)
         return found
     raise TimeoutError(f"{what} did not happen in {seconds} s")
@@ -81,12 +84,13 @@ class Log(MemoryEventLog):
         super().__init__(store)
         self.away = False
         self.held: anyio.Event | None = None
+        self.holds: Callable[[Append], bool] = lambda _: True
         self.reached = anyio.Event()
         self.changed = anyio.Event()
         self.events: list[Recorded] = []
 
     async def append(self, append: Append) -> Sequence[Recorded]:
-        if self.held:
+        if self.held and self.holds(append):
             self.reached.set()
             await self.held.wait()
         if self.away:
@@ -112,15 +116,18 @@ class Log(MemoryEventLog):
 class Agent:
     """`play` says what happens in the sandbox, once it is there."""
 
-    def __init__(self) -> None:
-        self.play: Callable[[EffectContext], Awaitable[None]] | None = None
+    def __init__(self, keyring: Keyring) -> None:
+        self.keyring = keyring
+        self.play: Callable[[Claude], Awaitable[None]] | None = None
         self.files: list[File] = []
         self.delivered: list[str] = []
 
     async def attach(self, reservation: str, context: EffectContext) -> None:
         if self.play:
             await context.report(e.SandboxReady(reservation=reservation))
-            await self.play(context)
+            claude = Claude(context, self.keyring)
+            await claude.read(f.CliStarted())
+            await self.play(claude)
         await anyio.sleep_forever()
 
     async def restart(self, reservation: str, context: EffectContext) -> None:
@@ -134,6 +141,47 @@ class Agent:
 
     async def delete(self, reservation: str) -> None:
         pass
+
+
+class Claude:
+    """Writes the journal of one sandbox, in the words of its facts."""
+
+    def __init__(self, context: EffectContext, keyring: Keyring) -> None:
+        self.context = context
+        self._keyring = keyring
+        self._at = 0
+
+    async def box(self, text: str) -> Sealed:
+        session = self.context.session
+        return self._keyring.seal(await self._keyring.prepare(f"session:{session.id}", session.starter), text)
+
+    async def read(self, *facts: f.Fact) -> None:
+        read = e.JournalRead(epoch=1, start=self._at, end=self._at + 10, facts=facts)
+        self._at += 10
+        await self.context.report(read)
+
+    async def next_prompt(self) -> None:
+        """Take up the next prompt."""
+        while not self.context.session.sent:
+            await self.context.changed()
+        await self.read(f.PromptStarted(prompt=self.context.session.sent.prompt))
+
+    async def say(self, text: str) -> None:
+        await self.read(f.Said(text=await self.box(text)))
+
+    async def ask(self, command: str) -> str:
+        """Wait for a permission; returns what was decided."""
+        question = await self.box(json.dumps({"tool": "Bash", "shown": command}))
+        asked = f.PermissionAsked(request="r1", tool="t", name="Bash", question=question, always=True)
+        await self.read(asked)
+        while not (choice := next((ask.choice for ask in self.context.session.asks), "")):
+            await self.context.changed()
+        await self.read(f.PermissionTaken(request="r1"))
+        return choice
+
+    async def end(self) -> None:
+        """The turn is over."""
+        await self.read(f.TurnFinished(prompts=(), error=False, reason="completed"), f.StateChanged(state="idle"))
 
 
 class Bot:
@@ -154,7 +202,7 @@ class Installation:
         self.store = MemoryStore()
         self.keyring = Keyring()
         self.tokens = Tokens()
-        self.agent = Agent()
+        self.agent = Agent(self.keyring)
         self.failures: list[tuple[str, str, Exception]] = []
 
     @asynccontextmanager

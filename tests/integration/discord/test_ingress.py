@@ -276,18 +276,17 @@ async def test_a_wrong_token_is_told(installation: Installation, discord: Proces
     assert caught.group_contains(GiveUp, match="DISCORD_TOKEN")
 
 
-async def test_the_log_of_another_process_tells_which_threads_are_ours(
+async def test_the_log_tells_of_threads_that_another_process_opened(
     installation: Installation, people: People, general: str
 ) -> None:
-    """Two processes: one acts, the other is sent a message of a thread that it did not open."""
     alice = people["alice"]
-    ingress = Log(installation.store)
-    async with installation.bot(log=ingress) as _, installation.bot(engine=True) as actor:
-        thread = await start(alice, general)
-        await actor.log.wait(lambda: actor.log.of(e.ThreadOpened))
+    async with installation.bot(log=Log(installation.store)) as ingress:
+        async with installation.bot(engine=True) as actor:
+            thread = await start(alice, general)
+            await actor.log.wait(lambda: actor.log.of(e.ThreadOpened))
         said = await alice.say(thread, "hello")
-        await until(
-            lambda: ingress.of(e.Received, "message") or actor.log.of(e.Received, "message"), "the recorded message"
-        )
-        both = [*ingress.of(e.Received, "message"), *actor.log.of(e.Received, "message")]
-        assert [one.discord_id for one in both] == [said["id"]]
+        await ingress.log.wait(lambda: ingress.log.of(e.Received, "message"))
+        assert [one.discord_id for one in ingress.log.of(e.Received, "message")] == [said["id"]]
+        await alice.slash("claude", "status", channel=thread)
+        await ingress.log.wait(lambda: ingress.log.of(e.Received, "command"))
+        assert {one.session for one in ingress.log.of(e.Received)} == {ingress.log.of(e.Received, "message")[0].session}

@@ -1,0 +1,20 @@
+"""What the Discord side must be told."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from adapters.settings import Secret
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """`guilds`: the allow-list of servers. `incarnation`: names this process's inbox, never used again. `now`: µs.
+
+    `api_url`: a Discord that is not Discord's own.
+    """
+
+    token: Secret
+    guilds: frozenset[str]
+    incarnation: str
+    now: Callable[[], int]
+    api_url: str | None = None
