@@ -138,6 +138,10 @@ class Host:
         psutil.Process(pid).kill()
         await wait_until(lambda: not is_running(pid))
 
+    async def reader_caught_up(self) -> None:
+        """Until the reader has every line there is, each once and in order."""
+        await wait_until(lambda: self.reader.lines == self.journals())
+
     def journals(self) -> list[JournalLine]:
         """Every whole line of every journal, from the files themselves."""
         found: list[JournalLine] = []

@@ -43,7 +43,7 @@ async def test_a_turn_with_a_tool_and_a_permission(host: Host, real_cli: bytes, 
     assert (host.directory / "work/made").exists()
     await _idle(host, host.reader.objects().index(result))
     assert requests.tokens == {"Bearer a-token"}
-    assert host.reader.lines == host.journals()
+    await host.reader_caught_up()
 
 
 async def test_a_prompt_of_a_megabyte_is_one_line(host: Host, real_cli: bytes, requests: Requests) -> None:
@@ -116,7 +116,7 @@ async def test_a_killed_supervisor_ends_nothing_of_the_conversation(
     await host.say("which word?")
     await host.reader.wait(since, type="result")
     assert "orchid" in json.dumps(requests.bodies[-1]["messages"])
-    assert host.reader.lines == host.journals()
+    await host.reader_caught_up()
     assert {line.epoch for line in host.reader.lines} == {1, 2}
 
 
