@@ -16,6 +16,7 @@ import uvloop
 
 from adapters import settings, telemetry, wiring
 from adapters.playground import Options, PlaygroundError, run_playground
+from adapters.settings import Secret
 from engine.ports import EngineError
 
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
@@ -25,7 +26,8 @@ app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one th
 def run() -> int:
     """Run the bot. Its settings are environment variables; all that are missing or wrong are named at once."""
     read = settings.load(os.environ)
-    telemetry.configure(read.logging, [read.discord_token, read.database.password])
+    files = (read.log_key_file, read.gateway_secret_file)
+    telemetry.configure(read.logging, [read.discord_token, read.database.password, *map(Secret.in_file, files)])
     return _until_told(lambda: wiring.run_bot(read))
 
 
@@ -33,7 +35,8 @@ def run() -> int:
 def gateway() -> int:
     """Run the gateway, the only process that holds CLAUDE_API_KEY."""
     read = settings.load_gateway(os.environ)
-    telemetry.configure(read.logging, [read.claude_api_key, read.database.password])
+    files = (read.log_key_file, read.secret_file)
+    telemetry.configure(read.logging, [read.claude_api_key, read.database.password, *map(Secret.in_file, files)])
     return _until_told(lambda: wiring.run_gateway(read))
 
 

@@ -27,6 +27,14 @@ class Secret:
     def __init__(self, text: str) -> None:
         self._text = text
 
+    @classmethod
+    def in_file(cls, path: Path) -> "Secret":
+        """What a key file says; empty when it cannot be read, which its user will tell."""
+        try:
+            return cls(path.read_text().strip())
+        except (OSError, UnicodeDecodeError):
+            return cls("")
+
     def reveal(self) -> str:
         return self._text
 

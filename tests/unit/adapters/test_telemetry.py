@@ -3,6 +3,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +100,14 @@ def test_no_secret_gets_through(form: str) -> None:
     assert "hunter2" not in shown
     assert shown.count(REDACTED) >= 4
     assert shown.count("ValueError") >= 2
+
+
+def test_the_keys_in_files_do_not_get_through(tmp_path: Path) -> None:
+    key, stream = tmp_path / "key", io.StringIO()
+    key.write_text("c2VjcmV0IGtleQ==\n")
+    configure(Logging(format="json", level="info"), map(Secret.in_file, (key, tmp_path / "none")), stream=stream)
+    structlog.get_logger("ours").warning("read", key=key.read_text())
+    assert lines(stream)[0]["key"] == f"{REDACTED}\n"
 
 
 def test_tracebacks_show_no_local_variables() -> None:
