@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("adapters", "engine", "projections", "schema")
 # what the code reads at run time, beside its modules
-ASSETS = {".css", ".ftl", ".html", ".js", ".json", ".sql", ".svg", ".typed"}
+ASSETS = {".css", ".ftl", ".html", ".js", ".json", ".md", ".sql", ".svg", ".typed"}
 LEFT_OUT = {"README.md"}
 
 SMOKE = """

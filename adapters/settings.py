@@ -113,7 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     permission_seconds: int
     """How long a permission prompt waits before it is denied."""
     claude_config_path: Path | None
-    """A folder with CLAUDE.md, skills, settings.json and so on, for every sandbox; None: the default."""
+    """CLAUDE.md, skills, settings.json and so on, for every sandbox: a folder, or a tar of one; None: the default."""
     claude_bin: Path | None
     """The Claude Code CLI; None: the one in the pinned wheel."""
     logging: Logging
@@ -151,7 +151,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             "PERMISSION_SECONDS", _whole(10, 2_592_000), "seconds, 10 to 2592000 (30 days)", 86_400
         ),
         claude_config_path=read.optional(
-            "CLAUDE_CONFIG_PATH", _folder, "a folder with CLAUDE.md and the like, or unset"
+            "CLAUDE_CONFIG_PATH", _there, "a folder with CLAUDE.md and the like, a tar of one, or unset"
         ),
         claude_bin=read.optional("CLAUDE_BIN", _program, "the Claude Code CLI, or unset for the pinned one"),
         logging=_logging(read),
@@ -303,6 +303,11 @@ def _folder(raw: str) -> Path:
     if not path.is_dir():
         raise ValueError("names no folder")
     return path
+
+
+def _there(raw: str) -> Path:
+    path = Path(_text(raw))
+    return path if path.is_dir() else _file(raw)
 
 
 def _program(raw: str) -> Path:

@@ -18,6 +18,7 @@ import structlog
 
 from adapters.claude import supervisor
 from adapters.claude.agent import ClaudeAgent
+from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.invocation import CliSettings
@@ -64,6 +65,8 @@ async def run_bot(settings: Settings) -> None:
 async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
     """The bot's parts, joined: the log, then the engine, and Discord last, so that nothing arrives before it can be kept."""
     master = MasterKey.load(settings.log_key_file)
+    environment = read_environment(settings.claude_config_path)
+    log_line.info("placed in each sandbox", files=environment.names, left_out=environment.left_out)
     async with _open_log(settings.database.dsn()) as log:
         keyring = await open_keyring(log.pool, master)
         kept = _KeptTokens(Tokens(log.pool, master))
@@ -85,6 +88,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                     base_url=settings.gateway_url,
                     isolated=sandbox.isolated,
                     disk_bytes=_LOCAL_DISK,
+                    files=environment.archive,
                 ),
                 lambda session, reservation: tokens.make(secret, session, reservation),
             )

@@ -48,8 +48,15 @@ class ClaudeAgent:
         channel = self._channel(reservation, context)
         await channel.claim()
         if not session.ready:
+            await self._place(channel)
             await context.report(e.SandboxReady(reservation=reservation, isolated=self._settings.isolated))
         await self._follow(channel, context)
+
+    async def _place(self, channel: SupervisorChannel) -> None:
+        """What the CLI reads when it starts; then it may start."""
+        if self._settings.files:
+            await channel.unpack(invocation.USER_DIRECTORY, self._settings.files)
+            await channel.restart()
 
     async def _follow(self, channel: SupervisorChannel, context: EffectContext) -> None:
         epoch, start = context.session.journal_epoch, context.session.journal_offset

@@ -43,7 +43,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What `status` tells.
 
-    `state` of the CLI: running, stopping, exited; `cli` counts CLIs of this journal, from 1; `queue` counts lines that the
+    `state` of the CLI: held, running, stopping, exited; `cli` counts CLIs of this journal, from 1; `queue` counts lines that the
     CLI has not read yet; `pid` (the CLI's) and `supervisor` (its own) are pids as seen inside.
     """
 
@@ -89,6 +89,10 @@ class SupervisorChannel:
         """Write a file, whole or not at all. `path` is `home/…` or `work/…`, without symbolic links."""
         await self._command("put", self._epoch, path, "--mode", f"{mode:o}", stdin=_with_header(data))
 
+    async def unpack(self, path: str, archive: bytes) -> None:
+        """Write the files of a tar below a directory, named as for `put`; each whole or not at all."""
+        await self._command("unpack", self._epoch, path, stdin=_with_header(archive))
+
     async def get(self, path: str) -> bytes | None:
         """The content of a file as `put` names it; None when there is none."""
         try:
@@ -106,7 +110,7 @@ class SupervisorChannel:
         return await self._command("collect", limit=2 * supervisor.MAX_COLLECTED)
 
     async def restart(self) -> bool:
-        """Start the CLI again, going on with its conversation; False when one runs."""
+        """Start the CLI again, going on with its conversation, or the first one if it is held; False when one runs."""
         return await self._command("restart", self._epoch) == b"ok\n"
 
     async def stop(self) -> bool:

@@ -19,6 +19,9 @@ _DISALLOWED_TOOLS = (
     "Monitor",
 )
 
+USER_DIRECTORY = "home/.claude"
+"""Where the CLI looks for what is the user's, as the supervisor names it (claude-code.md §6)."""
+
 _SESSIONS = uuid.UUID("5b0d7c52-3f0e-4b0c-9a43-6f3c6d1f2a10")
 """The namespace of the CLI's session ids. Never change it: a session could not be resumed."""
 
@@ -28,6 +31,7 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `cli`: path of the binary as seen in a sandbox. `stream_hold_ms`: text deltas within this time are joined.
     `disk_bytes`: size of a sandbox's disk, None to ask its file system. `isolated`: by more than a process boundary.
+    `files`: a tar of what is placed in the user's directory of the CLI before it starts (`environment.py`); empty for none.
     """
 
     cli: str
@@ -38,6 +42,7 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_hold_ms: int = 500
     disk_bytes: int | None = None
     stop_seconds: float = 10
+    files: bytes = b""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     disk_bytes: int | None
     stop_seconds: float
+    held: bool
 
 
 def config(settings: CliSettings, *, session: str, token: str) -> bytes:
@@ -59,6 +65,7 @@ def config(settings: CliSettings, *, session: str, token: str) -> bytes:
             session=cli_session(session),
             disk_bytes=settings.disk_bytes,
             stop_seconds=settings.stop_seconds,
+            held=bool(settings.files),
         ),
     )
 

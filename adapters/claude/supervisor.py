@@ -150,6 +150,7 @@ class Layout:
         self.done = self.root / "done"  # <id>: lines written to the CLI that runs (empty files)
         self.journals = self.root / "journal"  # <number>.jsonl, from 1
         self.requests = self.root / "requests"  # restart, stop, quit: asked of the supervisor
+        self.begun = self.root / "begun"  # there once a CLI has been started
 
     def create(self) -> None:
         for directory in (self.root, self.spool, self.done, self.journals, self.requests):
@@ -435,6 +436,7 @@ class Config(NamedTuple):
     session: str
     disk_bytes: int | None  # the size of the sandbox's disk; None asks the file system
     stop_seconds: float  # from the first request to the CLI to end, to SIGKILL
+    held: bool  # the first CLI waits for `restart`: until the files are there that it reads when it starts
 
     @classmethod
     def read(cls, path: str) -> Config:
@@ -444,7 +446,8 @@ class Config(NamedTuple):
             argv = [str(word) for word in raw["argv"]]
             env = {str(name): str(value) for name, value in raw.get("env", {}).items()}
             disk = raw.get("disk_bytes")
-            config = cls(argv, env, str(raw["session"]), disk and int(disk), float(raw.get("stop_seconds", 10)))
+            stop = float(raw.get("stop_seconds", 10))
+            config = cls(argv, env, str(raw["session"]), disk and int(disk), stop, bool(raw.get("held")))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Refused(USAGE, f"cannot use the configuration {path}: {type(error).__name__}: {error}") from None
         if not config.argv or not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", config.session):
@@ -618,7 +621,7 @@ class Supervisor:
         numbers = self._layout.journal_numbers()
         if numbers:
             status = _read_json(self._layout.status)
-            if status.get("state") != "exited":
+            if status.get("state") not in ("exited", "held"):
                 before = Journal(self._layout, numbers[-1])
                 lost = {"code": None, "signal": None, "why": "the supervisor was killed", "stderr": ""}
                 before.mark("exit", cli=status.get("cli", 0), **lost)
@@ -643,7 +646,10 @@ class Supervisor:
 
     def run(self, ready: Callable[[], None]) -> None:
         """Until told to end. `ready` is called when commands are heard."""
-        self._start()
+        if self._config.held and not self._layout.begun.exists():
+            self._publish("held")
+        else:
+            self._start()
         ready()
         while not (self._closing and self._cli is None):
             self._wait()
@@ -678,6 +684,8 @@ class Supervisor:
             for request in self._layout.requests.iterdir():
                 request.unlink()
             self._lay_ballast()
+            with contextlib.suppress(OSError):  # the disk is full: held again, for an owner who places the files again
+                self._layout.begun.touch()
             self._lives += 1
             self._why, self._escalation, self._warned, self._full = "", [], False, 0
             self._ended = {}
@@ -894,7 +902,8 @@ def command_send(layout: Layout, options: argparse.Namespace) -> None:
 def _require_cli(layout: Layout) -> None:
     status = _read_json(layout.status)
     if status.get("state") not in ("running", "stopping"):
-        why = _object(status.get("exit")).get("why") or "it has exited"
+        exited = "its files are not there yet" if status.get("state") == "held" else "it has exited"
+        why = _object(status.get("exit")).get("why") or exited
         raise Refused(NO_CLI, f"no CLI runs ({why}): restart it first")
 
 
@@ -937,19 +946,51 @@ def command_put(layout: Layout, options: argparse.Namespace) -> None:
     root, parts = _locate(layout, options.path)
     with holding_claim(layout) as claim:
         claim.require(options.epoch)
-        with _directory_beneath(root, parts[:-1], create=True) as directory:
-            temporary = f".{parts[-1][:200]}.{os.getpid()}"
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, options.mode, dir_fd=directory)
-            try:
-                os.fchmod(fd, options.mode)
-                write_all(fd, payload)
-                os.rename(temporary, parts[-1], src_dir_fd=directory, dst_dir_fd=directory)
-            except OSError:
-                os.unlink(temporary, dir_fd=directory)
-                raise
-            finally:
-                os.close(fd)
+        _write_beneath(root, parts, payload, options.mode)
     _say("ok")
+
+
+def command_unpack(layout: Layout, options: argparse.Namespace) -> None:
+    """Write the files of a tar on stdin below a directory of `home/` or `work/`, each whole or not at all."""
+    _, payload = _receive(MAX_FILE)
+    files = _unpacked(options.path, payload)
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+        for path, mode, data in files:
+            root, parts = _locate(layout, path)
+            _write_beneath(root, parts, data, mode)
+    _say("ok")
+
+
+def _unpacked(directory: str, payload: bytes) -> list[tuple[str, int, bytes]]:
+    """Path, mode and content of each file. Raises Refused (BAD_INPUT), before anything is written, for anything else."""
+    files: list[tuple[str, int, bytes]] = []
+    try:
+        with tarfile.open(fileobj=io.BytesIO(payload), mode="r:") as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() and not member.issparse() else None
+                if content is None:
+                    raise Refused(BAD_INPUT, f"{member.name} is not a regular file: nothing was taken")
+                split_path(f"{directory}/{member.name}")
+                files.append((f"{directory}/{member.name}", member.mode & 0o777, content.read()))
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        raise Refused(BAD_INPUT, f"the payload is no tar ({error}): nothing was taken") from None
+    return files
+
+
+def _write_beneath(root: str, parts: Sequence[str], payload: bytes, mode: int) -> None:
+    with _directory_beneath(root, parts[:-1], create=True) as directory:
+        temporary = f".{parts[-1][:200]}.{os.getpid()}"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory)
+        try:
+            os.fchmod(fd, mode)
+            write_all(fd, payload)
+            os.rename(temporary, parts[-1], src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            os.unlink(temporary, dir_fd=directory)
+            raise
+        finally:
+            os.close(fd)
 
 
 def command_get(layout: Layout, options: argparse.Namespace) -> None:
@@ -1038,11 +1079,11 @@ def _directory_beneath(root: str, parts: Sequence[str], *, create: bool) -> Gene
 
 
 def command_restart(layout: Layout, options: argparse.Namespace) -> None:
-    """Start a CLI again that has exited. Says `ok` when it was started, `running` when one runs."""
+    """Start a CLI again that has exited, or the first one if it is held. Says `ok` when it was started, `running` when one runs."""
     with holding_claim(layout) as claim:
         claim.require(options.epoch)
         before = _read_json(layout.status)
-        if before.get("state") != "exited":
+        if before.get("state") not in ("exited", "held"):
             _say("running")
             return
         if before["disk_percent"] >= _STOP_AT:
@@ -1061,7 +1102,7 @@ def command_stop(layout: Layout, options: argparse.Namespace) -> None:
     """Ask the CLI to end; the journal tells when it has. Says `ok`, or `exited` when none runs."""
     with holding_claim(layout) as claim:
         claim.require(options.epoch)
-        running = _read_json(layout.status).get("state") != "exited"
+        running = _read_json(layout.status).get("state") not in ("exited", "held")
         if running:
             (layout.requests / "stop").touch()
     _say("ok" if running else "exited")
@@ -1134,6 +1175,7 @@ def _parser() -> argparse.ArgumentParser:
     put = add("put", command_put, fenced=True)
     put.add_argument("path", metavar="PATH")
     put.add_argument("--mode", type=lambda text: int(text, 8) & 0o777, default=0o600)
+    add("unpack", command_unpack, fenced=True).add_argument("path", metavar="PATH")
     add("get", command_get, fenced=False).add_argument("path", metavar="PATH")
     add("collect", command_collect, fenced=False)
     add("status", command_status, fenced=False)

@@ -60,7 +60,7 @@ BAD = {
     "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
     "SANDBOX_START_SECONDS": ["0", "2m"],
     "PERMISSION_SECONDS": ["9", "forever"],
-    "CLAUDE_CONFIG_PATH": ["", str(HERE)],
+    "CLAUDE_CONFIG_PATH": ["", str(HERE / "none")],
     "CLAUDE_BIN": ["", str(HERE), str(HERE.parent)],
     "LOG_FORMAT": ["", "JSON", "xml"],
     "LOG_LEVEL": ["", "loud"],
