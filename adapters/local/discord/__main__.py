@@ -1,4 +1,4 @@
-"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE]`: says where it is, then serves."""
+"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE] [--panel URL]`: announces itself, serves."""
 
 import argparse
 import asyncio
@@ -18,14 +18,14 @@ from adapters.local.discord.store import Store
 _LARGEST_REQUEST = 64 << 20
 
 
-async def serve(state: Path, host: str, port: int, about: list[str]) -> None:
+async def serve(state: Path, host: str, port: int, about: list[str], panel: str) -> None:
     """Serve until told to end."""
     store = Store(state)
     server = Server(store)
     rest = Rest(server, state / "requests.jsonl")
     app = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[rest.middleware])
     app.add_routes([web.get("/gateway", server.gateway.serve), web.get("/gateway/", server.gateway.serve)])
-    app.add_routes([*rest.routes(), *PeopleApi(server, rest, about).routes()])
+    app.add_routes([*rest.routes(), *PeopleApi(server, rest, about, host=host, panel=panel).routes()])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
@@ -66,9 +66,10 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--about", type=Path, help="JSON list of lines: what is real here")
+    parser.add_argument("--panel", default="", help="address of the log panel, for the page")
     given = parser.parse_args()
     about: list[str] = json.loads(given.about.read_text(encoding="utf-8")) if given.about else []
-    asyncio.run(serve(given.state, given.host, given.port, about))
+    asyncio.run(serve(given.state, given.host, given.port, about, given.panel))
 
 
 if __name__ == "__main__":

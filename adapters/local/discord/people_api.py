@@ -1,36 +1,37 @@
-"""What people do and see, over HTTP: for the page, for tests and for scripts. Guarded by the token in the page's address."""
+"""What people do and see, over HTTP: for the page, for tests and for scripts. Guarded by `door.py`."""
 
 import asyncio
-import hmac
-import json
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
-from typing import Any
 
-from aiohttp import WSMsgType, web
+import aiohttp
+import msgspec
+from aiohttp import web
 
+from adapters.local.discord.door import Door
+from adapters.local.discord.people import Person, PersonError
 from adapters.local.discord.rest import Rest, read_body
 from adapters.local.discord.server import DiscordError, Server
 from adapters.local.discord.shapes import Json
+from adapters.local.discord.watching import Watching
+from adapters.local.script import LANGUAGES, Script, StepError
 
-_PAGE = {"": "page.html", "page.css": "page.css", "page.js": "page.js"}
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-_CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+LARGEST_FILE = 10 << 20
+_SHOWN_INLINE = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 Action = Callable[[str, Json, list[Json]], Awaitable[Json]]
 
 
 class PeopleApi:
-    """The routes. `about`: what is real here, line by line."""
+    """The routes. `about`: what is real here, line by line; `panel`: where the log can be seen."""
 
-    def __init__(self, server: Server, rest: Rest, about: list[str]) -> None:
+    def __init__(
+        self, server: Server, rest: Rest, about: list[str], *, host: str = "127.0.0.1", panel: str = ""
+    ) -> None:
         self._server = server
         self._rest = rest
-        self._about = about
+        self._door = Door(server.store.world["page_token"], host, panel)
+        self._watching = Watching(server, about, panel)
+        self._play_task: asyncio.Task[None] | None = None
         self._actions: dict[str, Action] = {
             "say": self._say,
             "edit": self._edit,
@@ -39,6 +40,9 @@ class PeopleApi:
             "press": self._press,
             "thread": self._thread,
             "delete_channel": self._delete_channel,
+            "dismiss": self._dismiss,
+            "read": self._read,
+            "play": self._play,
         }
 
     def routes(self) -> list[web.RouteDef]:
@@ -48,54 +52,43 @@ class PeopleApi:
             web.post("/people/v1/{person}/{action}", self._act),
             web.post("/faults/v1/{fault}", self._fault),
             web.get("/attachments/{id}/{name}", self._file),
-            web.get("/{name:(?:page\\.(?:css|js))?}", self._page),
+            web.get("/{name:(?:[a-z_]+\\.(?:css|js|svg))?}", self._page),
         ]
 
-    def _refuse(self, request: web.Request) -> web.Response | None:
-        """Only who knows the page's address, and no other site in the same browser."""
-        host = request.host.rpartition(":")[0] or request.host
-        origin = request.headers.get("Origin")
-        foreign = origin is not None and origin.partition("://")[2] != request.host
-        given = request.query.get("token", "") or request.headers.get("X-Page-Token", "")
-        known = hmac.compare_digest(given, self._server.store.world["page_token"])
-        if host not in _LOOPBACK or foreign or not known:
-            return web.Response(status=403, text="open the address that the playground printed\n")
-        return None
-
     async def _page(self, request: web.Request) -> web.Response:
-        name = _PAGE[request.match_info["name"]]
-        body = files("adapters.local.discord").joinpath("page", name).read_text(encoding="utf-8")
-        headers = {
-            "Content-Security-Policy": _CSP,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-        }
-        return web.Response(text=body, content_type=_TYPES[name.rpartition(".")[2]], headers=headers)
+        return self._door.page(request)
 
     async def _file(self, request: web.Request) -> web.Response:
         found = self._server.store.file(request.match_info["id"])
         if found is None:
             return web.Response(status=404)
         name, kind, data = found
+        kind = kind.partition(";")[0]
         quoted = name.replace('"', "_").encode("ascii", "replace").decode()
+        shown = "inline" if kind in _SHOWN_INLINE else "attachment"
         headers = {
-            "Content-Disposition": f'attachment; filename="{quoted}"',
+            "Content-Disposition": f'{shown}; filename="{quoted}"',
             "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "sandbox",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
         }
-        return web.Response(body=data, content_type=kind.partition(";")[0], headers=headers)
+        return web.Response(body=data, content_type=kind, headers=headers)
 
     async def _act(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse(request):
+        if refusal := self._door.refuse(request):
             return refusal
         person, action = request.match_info["person"], self._actions.get(request.match_info["action"])
         if action is None or person not in self._server.store.world["people"]:
             return web.json_response({"message": "nobody can do that"}, status=404)
-        asked, attached = await read_body(self._server, request)
         try:
+            asked, attached = await read_body(self._server, request)
+            _check_sizes(attached)
             return web.json_response(await action(person, asked, attached))
         except DiscordError as error:
             return web.json_response(error.body, status=error.status)
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response({"message": "Request entity too large", "code": 40005}, status=413)
+        except (KeyError, TypeError, ValueError) as error:
+            return web.json_response({"message": f"not understood: {error}", "code": 50035}, status=400)
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
@@ -119,12 +112,17 @@ class PeopleApi:
         if command is None:
             raise DiscordError(404, 10063, "Unknown application command")
         options: list[Json] = asked.get("options") or []
+        if lacking := _lacking(command, options):
+            wrong: Json = {"code": "BASE_TYPE_REQUIRED", "message": "This field is required"}
+            raise DiscordError(400, 50035, "Invalid Form Body", {lacking: {"_errors": [wrong]}})
         data: Json = {"id": command["id"], "name": command["name"], "type": 1, "options": options}
         return {"interaction": await self._server.interact(2, asked["channel"], person, data)}
 
     async def _press(self, person: str, asked: Json, _: list[Json]) -> Json:
         message = self._server.message(asked["channel"], asked["message"])
-        data = {"custom_id": asked["custom_id"], "component_type": 2, "id": 2}
+        data: Json = {"custom_id": asked["custom_id"], "component_type": asked.get("component_type", 2), "id": 2}
+        if "values" in asked:
+            data["values"] = asked["values"]
         return {"interaction": await self._server.interact(3, asked["channel"], person, data, message)}
 
     async def _thread(self, _person: str, asked: Json, _: list[Json]) -> Json:
@@ -133,51 +131,84 @@ class PeopleApi:
     async def _delete_channel(self, _person: str, asked: Json, _: list[Json]) -> Json:
         return await self._server.drop_channel(asked["channel"])
 
+    async def _dismiss(self, person: str, asked: Json, _: list[Json]) -> Json:
+        """Put away what only this person sees."""
+        message = self._server.store.get("private", asked["message"])
+        if message is None or message["person"] != person:
+            raise DiscordError(404, 10008, "Unknown Message")
+        self._server.store.drop("private", message["id"])
+        await self._server.show(person, "MESSAGE_DELETE", {"id": message["id"], "channel_id": message["channel_id"]})
+        return {}
+
+    async def _read(self, person: str, asked: Json, _: list[Json]) -> Json:
+        """Up to which message this person has read a channel, in whichever window."""
+        channel, message = str(int(asked["channel"])), str(int(asked["message"]))
+        known = self._server.store.get("read", f"{person}:{channel}")
+        if known is None or int(known["message"]) < int(message):
+            read = {"person": person, "channel": channel, "message": message}
+            self._server.store.put("read", f"{person}:{channel}", read)
+            await self._server.show(person, "READ", read)
+        return {}
+
+    # --- play it for me ----------------------------------------------------------------------------------------------
+
+    async def _play(self, person: str, asked: Json, _: list[Json]) -> Json:
+        """The scripted conversation, as this person, in their language, for everybody to see."""
+        if self._play_task and not self._play_task.done():
+            raise DiscordError(409, 0, "The conversation is being played already.")
+        self._server.channel(asked["channel"])
+        self._play_task = asyncio.create_task(self._perform(person, asked["channel"]))
+        return {}
+
+    async def _perform(self, name: str, channel: str) -> None:
+        language = "ja" if self._server.store.world["people"][name]["locale"] == "ja" else "en"
+        lines = msgspec.structs.replace(LANGUAGES[language], person=name)
+        steps = list(lines.steps.values())
+        tasks: set[asyncio.Task[None]] = set()
+
+        def say(line: str) -> None:
+            done = line.partition("✓ ")[2].partition(" — ")[0]
+            if done in steps:
+                step = {"step": steps.index(done) + 1, "steps": len(steps), "words": done}
+                task = asyncio.ensure_future(self._tell_play({"state": "playing", "person": name} | step))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+        await self._tell_play({"state": "playing", "person": name, "step": 0, "steps": len(steps), "words": ""})
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            port = self._server.files_url.rpartition("/")[0].rpartition(":")[2]
+            info: Json = {"port": int(port), "page": f"?token={self._server.store.world['page_token']}"}
+            one = Person(name, info, http)
+            following = asyncio.ensure_future(one.follow())
+            try:
+                await one.connected()
+                await Script(one, channel, lines, say).run()
+            except (StepError, PersonError, aiohttp.ClientError, OSError) as error:
+                await self._tell_play({"state": "failed", "person": name, "words": str(error)[:300]})
+            else:
+                await self._tell_play({"state": "done", "person": name})
+            finally:
+                following.cancel()
+
+    async def _tell_play(self, how: Json) -> None:
+        self._watching.playing = how
+        await self._server.show("", "PLAY", how)
+
     # --- what people see ---------------------------------------------------------------------------------------------
 
-    def _snapshot(self, person: str) -> Json:
-        store = self._server.store
-        commands = store.get("commands", store.world["guild"])
-        return {
-            "me": store.person(person) | {"locale": store.world["people"][person]["locale"]},
-            "people": [store.person(name) for name in store.world["people"]],
-            "bot": store.bot(),
-            "channels": store.all("channel"),
-            "messages": [*store.all("message"), *(one for one in store.all("private") if one["person"] == person)],
-            "commands": commands["list"] if commands else [],
-            "about": self._about,
-        }
-
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        person = request.query.get("person", "")
-        if refusal := self._refuse(request):
+        if refusal := self._door.refuse(request):
             return refusal
+        person = request.query.get("person", "")
         if person not in self._server.store.world["people"]:
             return web.Response(status=404)
-        ws = web.WebSocketResponse(heartbeat=20)
-        await ws.prepare(request)
-        queue: asyncio.Queue[Json] = asyncio.Queue()
-
-        async def watch(whom: str, event: Json) -> None:
-            if whom in {"", person}:
-                queue.put_nowait(event)
-
-        self._server.watchers.add(watch)
-        queue.put_nowait({"t": "SNAPSHOT", "d": self._snapshot(person)})
-        sending = asyncio.ensure_future(_send(ws, queue))
-        try:
-            async for received in ws:
-                if received.type is WSMsgType.ERROR:
-                    break
-        finally:
-            self._server.watchers.discard(watch)
-            sending.cancel()
-        return ws
+        return await self._watching.stream(request, person)
 
     # --- faults ------------------------------------------------------------------------------------------------------
 
     async def _fault(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse(request):
+        if refusal := self._door.refuse(request):
             return refusal
         match request.match_info["fault"]:
             case "drop":
@@ -191,7 +222,20 @@ class PeopleApi:
         return web.json_response({})
 
 
-async def _send(ws: web.WebSocketResponse, queue: asyncio.Queue[Json]) -> None:
-    while True:
-        event: Any = await queue.get()
-        await ws.send_str(json.dumps(event))
+def _check_sizes(attached: list[Json]) -> None:
+    if any(one["size"] > LARGEST_FILE for one in attached):
+        raise DiscordError(413, 40005, "Request entity too large")
+
+
+def _lacking(command: Json, given: list[Json]) -> str:
+    """The first required option that was not given, of the command or of the part of it that was chosen."""
+    options: list[Json] = command.get("options") or []
+    for one in given:
+        if one.get("type") in {1, 2}:
+            part = next((inner for inner in options if inner["name"] == one["name"]), None)
+            if part is None:
+                raise DiscordError(404, 10063, "Unknown application command")
+            return _lacking(part, one.get("options") or [])
+    names = {one["name"] for one in given if one.get("value") not in {None, ""}}
+    lacking = (str(one["name"]) for one in options if one.get("required") and one["name"] not in names)
+    return next(lacking, "")

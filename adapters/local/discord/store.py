@@ -18,7 +18,7 @@ create table if not exists documents (kind text, id text, body text, primary key
 create table if not exists files (id text primary key, name text, type text, data blob);
 """
 
-PEOPLE = (("alice", "en-US"), ("bob", "ja"))
+PEOPLE = (("alice", "en-US"), ("bob", "ja"), ("carol", "en-US"))
 
 
 class Store:
@@ -34,22 +34,30 @@ class Store:
         for kind, identity, body in self._db.execute("select kind, id, body from documents"):
             self._documents.setdefault(kind, {})[identity] = json.loads(body)
         self.world = self.get("world", "world") or self._first()
+        self._welcome()
 
     def _first(self) -> Json:
         application, guild = shapes.snowflake(), shapes.snowflake()
         general = shapes.snowflake()
-        people = {name: {"id": shapes.snowflake(), "locale": locale} for name, locale in PEOPLE}
         self.put("channel", general, shapes.channel(general, guild, "general"))
         world: Json = {
             "application": application,
             "guild": guild,
             "general": general,
-            "people": people,
+            "people": {},
             "token": shapes.token(application, secrets.token_urlsafe(24)),
             "page_token": secrets.token_urlsafe(24),
         }
         self.put("world", "world", world)
         return world
+
+    def _welcome(self) -> None:
+        """Whoever was not there yet when this folder was made."""
+        people = self.world["people"]
+        new = {name: {"id": shapes.snowflake(), "locale": locale} for name, locale in PEOPLE if name not in people}
+        if new:
+            self.world = self.world | {"people": people | new}
+            self.put("world", "world", self.world)
 
     def close(self) -> None:
         """Close the database."""

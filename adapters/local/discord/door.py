@@ -1,0 +1,95 @@
+"""Who is let in: the holder of the page's address, from this machine, on the page itself. And the page's own files.
+
+A local server is reached by every program here and, through the browser, by every site that somebody has open: so a token is
+asked for, the Host must be ours (a foreign name that points here is not), and the Origin must be the page.
+"""
+
+import hmac
+import ipaddress
+import socket
+from importlib.resources import files
+
+from aiohttp import web
+
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class Door:
+    """`host`: what the server is bound to. `panel`: the address of the log panel, if there is one; the page may talk to it."""
+
+    def __init__(self, token: str, host: str, panel: str = "") -> None:
+        self._token = token
+        self._host = host
+        self._files = _page_files()
+        origin = panel.partition("/panel")[0]
+        listening = f" {origin} {origin.replace('http', 'ws', 1)}" if origin else ""
+        self._policy = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+            f"connect-src 'self'{listening}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+        )
+
+    def refuse(self, request: web.Request) -> web.Response | None:
+        """An answer for whoever may not; None for whoever may."""
+        given = request.query.get("token", "") or request.headers.get("X-Page-Token", "")
+        known = hmac.compare_digest(given.encode(), self._token.encode())
+        return None if self.is_ours(request) and known else _refusal()
+
+    def is_ours(self, request: web.Request) -> bool:
+        """Whether the browser asks for us by our own name, and from the page."""
+        origin = request.headers.get("Origin")
+        return self._is_own_name(_name_of(request.host)) and origin in {
+            None,
+            f"http://{request.host}",
+            f"https://{request.host}",
+        }
+
+    def _is_own_name(self, name: str) -> bool:
+        if name in _LOOPBACK:
+            return True
+        if self._host in _LOOPBACK:
+            return False
+        return name in {self._host, socket.gethostname()} or _is_address(name)
+
+    def page(self, request: web.Request) -> web.Response:
+        """A file of the page."""
+        body = self._files.get(request.match_info["name"] or "page.html")
+        if body is None:
+            return web.Response(status=404)
+        if not self._is_own_name(_name_of(request.host)):
+            return _refusal()
+        headers = {
+            "Content-Security-Policy": self._policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cache-Control": "no-cache",
+        }
+        kind = _TYPES[(request.match_info["name"] or "page.html").rpartition(".")[2]]
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+
+def _page_files() -> dict[str, bytes]:
+    folder = files("adapters.local.discord").joinpath("page")
+    return {one.name: one.read_bytes() for one in folder.iterdir() if one.name.rpartition(".")[2] in _TYPES}
+
+
+def _name_of(host: str) -> str:
+    """Without its port; an IPv6 address without its brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] or host
+
+
+def _is_address(name: str) -> bool:
+    """No name of another's can be made to point here if it is no name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _refusal() -> web.Response:
+    return web.Response(status=403, text="open the address that the playground printed\n")
