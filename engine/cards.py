@@ -46,11 +46,15 @@ class HeadCard(_Card, frozen=True, kw_only=True):
 
 
 class TurnCard(_Card, frozen=True, kw_only=True):
-    """A turn: what Claude says and does, in order. `facts` are only the kinds that are shown. `outcome` is empty while it runs."""
+    """A turn: what Claude says and does, in order. `facts` are only the kinds that are shown. `outcome` is empty while it runs.
+
+    `answers` is the prompt it answers, where people could not tell: when others came before it was done.
+    """
 
     turn: int
     by: str
     started: int
+    answers: str = ""
     facts: tuple[Fact, ...] = ()
     outcome: str = ""
     reason: str = ""

@@ -167,7 +167,8 @@ def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> N
 
 
 def _prompt_queued(s: Session, event: e.PromptQueued, _at: int, _cause: int) -> None:
-    prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size)
+    waited = bool(s.turn or s.sent or s.queue)
+    prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size, waited=waited)
     s.queue = (*s.queue, prompt)
     s.crashes, s.losses = 0, 0
     if s.thread:
@@ -207,7 +208,9 @@ def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> Non
     s.losses = 0
     if prompt:
         s.sent, s.stop_early = None, ""
-    _add(s, TurnCard(part=f"turn:{event.turn}", turn=event.turn, by=event.by, started=at, stopping=s.turn.stop_by))
+    answers = prompt.prompt if prompt and (prompt.waited or s.queue) else ""
+    part, stopping = f"turn:{event.turn}", s.turn.stop_by
+    _add(s, TurnCard(part=part, turn=event.turn, by=event.by, started=at, answers=answers, stopping=stopping))
     _touch_head(s)
 
 

@@ -33,12 +33,13 @@ class Phase(StrEnum):
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt that is not over."""
+    """A prompt that is not over. `waited`: something else was under way when it came."""
 
     prompt: str
     by: str
     text: Sealed
     size: int
+    waited: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
 
 
+_SAID = (hikari.MessageType.DEFAULT, hikari.MessageType.REPLY)
+
+
 class Rest:
     """One bot's calls. Ids are decimal strings on this side."""
 
@@ -40,7 +43,7 @@ class Rest:
         self._pace = pace
         self._bursts = Bursts()
 
-    async def create(
+    async def create(  # noqa: PLR0913 - by keyword, each
         self,
         channel: str,
         content: str,
@@ -48,10 +51,14 @@ class Rest:
         nonce: str,
         buttons: Sequence[Button] = (),
         mention: str = "",
+        reply: str = "",
         files: Sequence[File] = (),
         urgency: int = Pace.NORMAL,
     ) -> str:
-        """A new message; with the same nonce the same one, for a few minutes. Notifies nobody but `mention`."""
+        """A new message; with the same nonce the same one, for a few minutes. Notifies nobody but `mention`.
+
+        `reply`: the message it answers, if that is still there.
+        """
         await self._bursts.create(channel, urgency)
 
         async def create() -> hikari.Message:
@@ -60,6 +67,9 @@ class Rest:
                     int(channel),
                     content,
                     nonce=nonce,
+                    reply=int(reply) if reply else hikari.UNDEFINED,
+                    reply_must_exist=False if reply else hikari.UNDEFINED,
+                    mentions_reply=False if reply else hikari.UNDEFINED,
                     components=self._rows(buttons),
                     attachments=[hikari.Bytes(file.data, file.name) for file in files],
                     user_mentions=_users(mention),
@@ -113,7 +123,7 @@ class Rest:
         since = int(after) if after else hikari.UNDEFINED
         async with self._pace.slot(requests=PAGE_REQUESTS), discord_call("reading a thread"):
             read = await self._client.fetch_messages(int(channel), after=since).limit(_PAGE)
-        ours = [one for one in read if one.author.id == self._application and one.type is hikari.MessageType.DEFAULT]
+        ours = [one for one in read if one.author.id == self._application and one.type in _SAID]
         return [_found(one) for one in sorted(ours, key=lambda one: one.id)]
 
     async def unarchive(self, thread: str) -> None:

@@ -213,6 +213,7 @@ class Writer:
             nonce=nonce(self._session.thread, card.part + instead_of, index),
             buttons=one.buttons,
             mention=card.mention if index == 0 else "",
+            reply=card.answers if isinstance(card, TurnCard) and index == 0 else "",
             urgency=_urgency(card),
         )
         await self._end_turn_above(card)

@@ -18,6 +18,7 @@ from tests.unit.engine.given import (
     OPENED,
     READY,
     REQUESTED,
+    SENT,
     STARTER,
     WORKING,
     after,
@@ -96,6 +97,19 @@ def test_an_edit_keeps_the_age_of_a_message_and_another_in_its_place_does_not() 
 def test_a_prompt_that_waits_is_shown_once_there_is_a_thread() -> None:
     assert isinstance(card(given(REQUESTED, queued("p1"), *OPENED[1:]), "queued:p1"), QueuedCard)
     assert isinstance(card(given(*WORKING, queued("p2")), "queued:p2"), QueuedCard)
+
+
+def test_a_turn_says_what_it_answers_where_people_could_not_tell() -> None:
+    def turn(*events: e.SessionEvent, number: int = 1) -> TurnCard:
+        found = card(given(*events), f"turn:{number}")
+        assert isinstance(found, TurnCard)
+        return found
+
+    assert not turn(*WORKING).answers
+    assert turn(*SENT, queued("p2"), e.TurnStarted(turn=1, prompt="p1", by=STARTER)).answers == "p1"
+    after_it = (ENDED, e.PromptSent(prompt="p2"), e.TurnStarted(turn=2, prompt="p2", by=STARTER))
+    assert turn(*WORKING, queued("p2"), *after_it, number=2).answers == "p2"
+    assert not turn(*WORKING, ENDED, queued("p2"), *after_it[1:], number=2).answers
 
 
 def test_a_prompt_that_changed_is_shown_so() -> None:
