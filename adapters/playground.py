@@ -202,6 +202,8 @@ class Playground:
             "SANDBOX_DIR": str(self.sandboxes),
             "MAX_SANDBOXES": str(self._options.max_sandboxes),
         }
+        if config := os.environ.get("CLAUDE_CONFIG_PATH"):
+            environment["CLAUDE_CONFIG_PATH"] = config
         return environment | ({"CLAUDE_BIN": str(self._options.claude)} if self._options.claude else {})
 
     @property

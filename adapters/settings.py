@@ -116,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """CLAUDE.md, skills, settings.json and so on, for every sandbox: a folder, or a tar of one; None: the default."""
     claude_bin: Path | None
     """The Claude Code CLI; None: the one in the pinned wheel."""
+    http_port: int | None
+    """Where probes and metrics are; None: nowhere."""
     logging: Logging
 
 
@@ -154,6 +156,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             "CLAUDE_CONFIG_PATH", _there, "a folder with CLAUDE.md and the like, a tar of one, or unset"
         ),
         claude_bin=read.optional("CLAUDE_BIN", _program, "the Claude Code CLI, or unset for the pinned one"),
+        http_port=read.optional("HTTP_PORT", _whole(1, 65_535), "a port for probes and metrics, 1 to 65535, or unset"),
         logging=_logging(read),
     )
     read.finish()

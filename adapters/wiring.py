@@ -10,7 +10,8 @@ import sysconfig
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -22,9 +23,11 @@ from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.invocation import CliSettings
-from adapters.discord.bot import open_discord
+from adapters.discord.bot import Connection, open_discord
 from adapters.discord.options import Options
+from adapters.http import Probes
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
+from adapters.metrics import Metrics
 from adapters.postgres.event_log import PostgresEventLog, open_log
 from adapters.postgres.keyring import open_keyring
 from adapters.postgres.tokens import Tokens
@@ -33,7 +36,7 @@ from adapters.settings import GatewaySettings, Settings
 from engine import slots
 from engine.commands import Policy
 from engine.effects import Performer
-from engine.ports import GiveUp, TryAgain
+from engine.ports import Committed, GiveUp, TryAgain
 from engine.supervisor import Supervisor, World
 from schema.envelope import Append, Draft, Write
 from schema.events import UsageCounted
@@ -92,21 +95,24 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 ),
                 lambda session, reservation: tokens.make(secret, session, reservation),
             )
+            metrics = Metrics()
+            log.timed = metrics.append_seconds.observe
             world = World(
                 log=log,
                 translator=discord.translator,
                 performer=Performer(discord.chat, agent),
                 now=now,
-                failed=_tell_operators,
+                failed=partial(_tell_operators, metrics),
             )
             policy = Policy(
                 permission_ttl=settings.permission_seconds * 1_000_000,
                 start_limit=settings.sandbox_start_seconds * 1_000_000,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
-            await discord.listen()
-            async with engine.run():
-                yield engine
+            async with _probes(settings.http_port, metrics, log, discord, engine):
+                await discord.listen()
+                async with engine.run():
+                    yield engine
 
 
 @asynccontextmanager
@@ -169,7 +175,48 @@ def _secret(path: Path) -> bytes:
     return base64.b64decode(path.read_text().strip())
 
 
-def _tell_operators(target: str, what: str, error: Exception) -> None:
+@asynccontextmanager
+async def _probes(
+    port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor
+) -> AsyncGenerator[None]:
+    """The HTTP port of the bot, when there is one."""
+    current = _Slots(log)
+
+    async def refresh() -> None:
+        heartbeat = discord.heartbeat
+        metrics.discord_up.set(heartbeat is not None)
+        metrics.discord_seconds.set(heartbeat or 0)
+        metrics.actors.set(len(engine.actors))
+        metrics.slots.labels("limit").set(engine.limit)
+        with suppress(TryAgain):
+            now_there = await current.read()
+            metrics.slots.labels("held").set(len(now_there.held))
+            metrics.slots.labels("waiting").set(len(now_there.line))
+
+    async def database() -> None:
+        await log.head()
+
+    async def gateway() -> None:
+        if discord.heartbeat is None:
+            raise TryAgain("not connected")
+
+    def count(committed: Committed) -> None:
+        for recorded in committed.recorded:
+            metrics.recorded(recorded)
+
+    unsubscribe = log.subscribe(count)
+    try:
+        if port is None:
+            yield
+        else:
+            async with Probes({"database": database, "discord": gateway}, metrics.registry, refresh).serve(port):
+                yield
+    finally:
+        unsubscribe()
+
+
+def _tell_operators(metrics: Metrics, target: str, what: str, error: Exception) -> None:
+    metrics.failed(what, again=isinstance(error, TryAgain))
     if isinstance(error, TryAgain):
         log_line.warning("trying again", target=target, what=what, error=str(error))
     else:
@@ -193,13 +240,23 @@ class _OpenReservations:
     """The gateway's policy: a token is good while the slots stream says that its reservation is held."""
 
     def __init__(self, log: PostgresEventLog) -> None:
-        self._log = log
-        self._slots = slots.Slots()
+        self._slots = _Slots(log)
 
     async def is_open(self, session: str, reservation: str) -> bool:
-        new = await self._log.read_stream(slots.STREAM, after=self._slots.version)
-        self._slots = slots.fold([one for one in new if one.version > self._slots.version], self._slots)
-        return self._slots.held.get(session) == reservation
+        return (await self._slots.read()).held.get(session) == reservation
+
+
+class _Slots:
+    """The slots as they are in the log now."""
+
+    def __init__(self, log: PostgresEventLog) -> None:
+        self._log = log
+        self._known = slots.Slots()
+
+    async def read(self) -> slots.Slots:
+        new = await self._log.read_stream(slots.STREAM, after=self._known.version)
+        self._known = slots.fold([one for one in new if one.version > self._known.version], self._known)
+        return self._known
 
 
 class _Usage:

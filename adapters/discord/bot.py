@@ -1,6 +1,7 @@
 """The bot: an unmodified hikari `GatewayBot`, its ingress and its chat, joined."""
 
 import base64
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -91,6 +92,14 @@ class Connection:
             raise TryAgain(f"Discord cannot be reached ({type(error).__name__})") from None
         except RuntimeError as error:  # hikari's, when all of a day's sessions are used
             raise GiveUp(f"Discord does not let us in: {error}") from None
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds that Discord's last heartbeat took; None while the gateway is not connected."""
+        shards = self._bot.shards.values() if self._bot.is_alive else ()
+        if not shards or not all(shard.is_connected for shard in shards):
+            return None
+        return max((0.0 if math.isnan(shard.heartbeat_latency) else shard.heartbeat_latency) for shard in shards)
 
     async def watch(self) -> None:
         """Returns never, raises GiveUp when Discord ends the connection for good; hikari comes back from everything else."""

@@ -1,5 +1,6 @@
 """The event log in PostgreSQL: see `engine.ports.EventLog` for what it promises, README.md for how it keeps it."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,7 +20,12 @@ _PAUSE_SECONDS = 0.5  # of a follower whose database is away
 
 
 class PostgresEventLog(Reader):
-    """One process's view of the log. `pool` is for what is kept beside it (keys, tokens, seals)."""
+    """One process's view of the log. `pool` is for what is kept beside it (keys, tokens, seals).
+
+    `timed` is called with the seconds of each append that was recorded.
+    """
+
+    timed: Callable[[float], None] | None = None
 
     def __init__(self, dsn: str, pool: connect.Pool, tasks: TaskGroup, wait: float) -> None:
         super().__init__(pool, tasks)
@@ -31,7 +37,11 @@ class PostgresEventLog(Reader):
         self._woken = anyio.Event()
 
     async def append(self, append: Append) -> Sequence[Recorded]:
-        return await self.writer.append(append)
+        began = time.perf_counter()
+        recorded = await self.writer.append(append)
+        if self.timed:
+            self.timed(time.perf_counter() - began)
+        return recorded
 
     async def lease(self, target: str) -> int:
         return await self.replica.lease(target)

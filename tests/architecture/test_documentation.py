@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from adapters import settings
+from adapters.metrics import Metrics
 from schema import events
 
 
@@ -37,6 +38,14 @@ def test_every_setting_is_told(load: Callable[[Mapping[str, str]], object], root
     assert len(asked.names) > 5
     table = (root / "deploy" / "README.md").read_text()
     assert not [name for name in sorted(asked.names) if f"`{name}`" not in table]
+
+
+def test_every_metric_is_told(root: Path) -> None:
+    table = (root / "deploy" / "README.md").read_text()
+    ours = [family for family in Metrics().registry.collect() if family.name.startswith("discord_claude_")]
+    assert len(ours) > 5
+    names = [f"{family.name}_total" if family.type == "counter" else family.name for family in ours]
+    assert not [name for name in names if f"`{name}`" not in table]
 
 
 def test_every_kind_of_event_is_told(documentation: str) -> None:

@@ -30,6 +30,7 @@ GOOD = {
     "PERMISSION_SECONDS": "3600",
     "CLAUDE_CONFIG_PATH": str(HERE.parent),
     "CLAUDE_BIN": sys.executable,
+    "HTTP_PORT": "9100",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "debug",
 }
@@ -41,6 +42,7 @@ OPTIONAL = {
     "PERMISSION_SECONDS",
     "CLAUDE_CONFIG_PATH",
     "CLAUDE_BIN",
+    "HTTP_PORT",
     "LOG_FORMAT",
     "LOG_LEVEL",
 }
@@ -62,6 +64,7 @@ BAD = {
     "PERMISSION_SECONDS": ["9", "forever"],
     "CLAUDE_CONFIG_PATH": ["", str(HERE / "none")],
     "CLAUDE_BIN": ["", str(HERE), str(HERE.parent)],
+    "HTTP_PORT": ["", "0", "65536"],
     "LOG_FORMAT": ["", "JSON", "xml"],
     "LOG_LEVEL": ["", "loud"],
 }

@@ -1,0 +1,56 @@
+"""What can be counted and measured, in one place. `deploy/README.md` says what each is for.
+
+Labels come from our own code only: never a person, a thread or a text, so that no metric grows with its users or tells of them.
+It must not be used by the core: events and error reports are counted from outside.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+from schema import events as e
+from schema.envelope import Recorded
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.events = self._counter("events", "Events this process recorded", "kind")
+        self.turns = self._counter("turns", "Turns that are over", "outcome")
+        self.refusals = self._counter("refusals", "Commands that were refused", "reason")
+        self.failures = self._counter("failures", "Effects that failed", "what", "then")
+        self.append_seconds = Histogram(
+            "discord_claude_append_seconds", "From append to durable", buckets=_FAST, registry=self.registry
+        )
+        self.slots = self._gauge("slots", "Sandboxes: held, the limit, and sessions in the line", "state")
+        self.actors = self._gauge("actors", "Sessions this process has in memory")
+        self.discord_up = self._gauge("discord_up", "Whether the gateway of Discord is connected")
+        self.discord_seconds = self._gauge("discord_heartbeat_seconds", "Round trip of Discord's last heartbeat")
+
+    def _counter(self, name: str, tells: str, *labels: str) -> Counter:
+        return Counter(f"discord_claude_{name}", tells, labels, registry=self.registry)
+
+    def _gauge(self, name: str, tells: str, *labels: str) -> Gauge:
+        return Gauge(f"discord_claude_{name}", tells, labels, registry=self.registry)
+
+    def recorded(self, recorded: Recorded) -> None:
+        """Count an event of our own."""
+        event = recorded.event
+        self.events.labels(type(event).__struct_config__.tag).inc()
+        match event:
+            case e.TurnEnded():
+                self.turns.labels(event.outcome).inc()
+            case e.TurnCut():
+                self.turns.labels("cut").inc()
+            case e.Refused():
+                self.refusals.labels(event.reason).inc()
+            case _:
+                pass
+
+    def failed(self, what: str, *, again: bool) -> None:
+        """Count an error that is no part of the protocol. Only the kind of effect is kept, without its ids."""
+        self.failures.labels(what.partition(":")[0], "again" if again else "given up").inc()
