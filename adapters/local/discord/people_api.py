@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from adapters.local.discord import shapes
 from adapters.local.discord.door import Door
 from adapters.local.discord.people import Person, PersonError
 from adapters.local.discord.rest import Rest, read_body
@@ -37,7 +38,10 @@ class PeopleApi:
             "edit": self._edit,
             "delete": self._delete,
             "slash": self._slash,
+            "autocomplete": self._autocomplete,
             "press": self._press,
+            "submit": self._submit,
+            "typing": self._typing,
             "thread": self._thread,
             "delete_channel": self._delete_channel,
             "dismiss": self._dismiss,
@@ -106,24 +110,68 @@ class PeopleApi:
         await self._server.remove(asked["channel"], asked["message"])
         return {}
 
-    async def _slash(self, person: str, asked: Json, _: list[Json]) -> Json:
-        kept = self._server.store.get("commands", self._server.store.world["guild"]) or {"list": []}
-        command = next((one for one in kept["list"] if one["name"] == asked["name"]), None)
-        if command is None:
-            raise DiscordError(404, 10063, "Unknown application command")
-        options: list[Json] = asked.get("options") or []
-        if lacking := _lacking(command, options):
+    async def _slash(self, person: str, asked: Json, attached: list[Json]) -> Json:
+        data = self._command(asked)
+        options: list[Json] = data["options"]
+        if lacking := _lacking(self._registered(asked["name"]), options):
             wrong: Json = {"code": "BASE_TYPE_REQUIRED", "message": "This field is required"}
             raise DiscordError(400, 50035, "Invalid Form Body", {lacking: {"_errors": [wrong]}})
-        data: Json = {"id": command["id"], "name": command["name"], "type": 1, "options": options}
+        if attached:
+            data["resolved"] = {"attachments": {one["id"]: one for one in attached}}
+            for option in _leaves(options):
+                if option["type"] == 11:  # the page says which of the files it sent
+                    option["value"] = attached[int(option["value"])]["id"]
         return {"interaction": await self._server.interact(2, asked["channel"], person, data)}
+
+    async def _autocomplete(self, person: str, asked: Json, _: list[Json]) -> Json:
+        data = self._command(asked)
+        return {"interaction": await self._server.interact(4, asked["channel"], person, data)}
+
+    def _registered(self, name: str) -> Json:
+        guild: Json = self._server.store.get("commands", self._server.store.world["guild"]) or {"list": []}
+        everywhere: Json = self._server.store.get("commands", "all") or {"list": []}
+        found = next((one for one in [*guild["list"], *everywhere["list"]] if one["name"] == name), None)
+        if found is None:
+            raise DiscordError(404, 10063, "Unknown application command")
+        return found
+
+    def _command(self, asked: Json) -> Json:
+        command = self._registered(asked["name"])
+        return {"id": command["id"], "name": command["name"], "type": 1, "options": asked.get("options") or []}
 
     async def _press(self, person: str, asked: Json, _: list[Json]) -> Json:
         message = self._server.message(asked["channel"], asked["message"])
         data: Json = {"custom_id": asked["custom_id"], "component_type": asked.get("component_type", 2), "id": 2}
         if "values" in asked:
             data["values"] = asked["values"]
+            data["resolved"] = self._resolved(asked["values"], data["component_type"])
         return {"interaction": await self._server.interact(3, asked["channel"], person, data, message)}
+
+    def _resolved(self, values: list[str], kind: int) -> Json:
+        """The people and channels that were chosen, as Discord sends them along."""
+        people = [one for one in self._server.store.users() if kind in {5, 7} and one["id"] in values]
+        channels = [one for one in self._server.store.all("channel") if kind == 8 and one["id"] in values]
+        return {
+            "users": {one["id"]: one for one in people},
+            "members": {one["id"]: shapes.member(None, permissions=shapes.EVERYTHING) for one in people},
+            "channels": {one["id"]: one | {"permissions": shapes.EVERYTHING} for one in channels},
+        }
+
+    async def _submit(self, person: str, asked: Json, _: list[Json]) -> Json:
+        """A modal that was filled in: once, by whom it was shown to."""
+        kept = self._server.store.get("interaction", asked["modal"])
+        if kept is None or kept["person"] != person or not kept.get("modal"):
+            raise DiscordError(404, 10062, "Unknown interaction")
+        self._server.store.put("interaction", kept["id"], kept | {"modal": None})
+        where, opened_on = kept["channel_id"], kept["message_id"]
+        message = self._server.store.get("message", opened_on) if opened_on else None
+        data: Json = {"custom_id": asked["custom_id"], "components": asked["components"]}
+        return {"interaction": await self._server.interact(5, where, person, data, message)}
+
+    async def _typing(self, person: str, asked: Json, _: list[Json]) -> Json:
+        user = self._server.store.person(person)["id"]
+        await self._server.show("", "TYPING_START", {"channel_id": asked["channel"], "user_id": user})
+        return {}
 
     async def _thread(self, _person: str, asked: Json, _: list[Json]) -> Json:
         return await self._server.change_channel(asked["channel"], asked["change"])
@@ -220,6 +268,11 @@ class PeopleApi:
             case _:
                 return web.Response(status=404)
         return web.json_response({})
+
+
+def _leaves(options: list[Json]) -> list[Json]:
+    """The options that have values, however deep."""
+    return [leaf for one in options for leaf in (_leaves(one["options"]) if one.get("options") else [one])]
 
 
 def _check_sizes(attached: list[Json]) -> None:
