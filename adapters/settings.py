@@ -106,6 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where sandboxes find the model."""
     gateway_secret_file: Path
     """What session tokens are made with; the gateway has the same."""
+    egress_url: str | None
+    """Where sandboxes find the way out, the gateway's EGRESS_PORT; None: they are told of none."""
     sandbox_dir: Path
     """Where local sandboxes live."""
     max_sandboxes: int
@@ -127,6 +129,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     claude_api_key: Secret
     upstream: str
     port: int
+    egress_port: int | None
+    """Where the way out for sandboxes is; None: there is none."""
+    egress_allow: str
+    """The hosts it leads to, as `gateway.egress` reads them."""
     secret_file: Path
     database: Database
     log_key_file: Path
@@ -146,6 +152,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         log_key_file=read("LOG_KEY_FILE", _file, _KEY_FILE),
         gateway_url=read("GATEWAY_URL", _url, "where sandboxes reach the gateway, as http://host:port"),
         gateway_secret_file=read("GATEWAY_SECRET_FILE", _file, _KEY_FILE),
+        egress_url=read.optional("EGRESS_URL", _url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
         sandbox_dir=read("SANDBOX_DIR", _folder, "a folder for the sandboxes; make it first"),
         max_sandboxes=read("MAX_SANDBOXES", _whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 120),
@@ -172,6 +179,8 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
             "GATEWAY_UPSTREAM", _url, "the address of the Anthropic API, or unset", "https://api.anthropic.com"
         ),
         port=read("GATEWAY_PORT", _whole(1, 65_535), "the port it listens on, 1 to 65535", 8080),
+        egress_port=read.optional("EGRESS_PORT", _whole(1, 65_535), "a port for the sandboxes' way out, or unset"),
+        egress_allow=read("EGRESS_ALLOW", _hosts, "hosts with commas between, as in deploy/README.md", ""),
         secret_file=read("GATEWAY_SECRET_FILE", _file, _KEY_FILE),
         database=_database(read),
         log_key_file=read("LOG_KEY_FILE", _file, _KEY_FILE),
@@ -290,6 +299,13 @@ def _url(raw: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("holds a user or password")
     return raw.rstrip("/")
+
+
+def _hosts(raw: str) -> str:
+    """What these mean, and whether each is one, the gateway knows."""
+    if not re.fullmatch(r"[A-Za-z0-9+*.:, -]*", raw):
+        raise ValueError("holds characters that no host name has")
+    return raw
 
 
 def _file(raw: str) -> Path:

@@ -10,7 +10,7 @@ import sysconfig
 import time
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from adapters.claude.agent import ClaudeAgent
 from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
+from adapters.claude.gateway.egress import read_list
+from adapters.claude.gateway.tunnel import Tunnels
 from adapters.claude.invocation import CliSettings
 from adapters.discord.bot import Connection, open_discord
 from adapters.discord.options import Options
@@ -91,6 +93,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                     base_url=settings.gateway_url,
                     isolated=sandbox.isolated,
                     disk_bytes=_LOCAL_DISK,
+                    egress_url=settings.egress_url,
                     files=environment.archive,
                 ),
                 lambda session, reservation: tokens.make(secret, session, reservation),
@@ -229,11 +232,18 @@ def _tell_operators(metrics: Metrics, target: str, what: str, error: Exception) 
 async def run_gateway(settings: GatewaySettings) -> None:
     """The gateway, until it is cancelled."""
     config = Config(upstream=settings.upstream, key=settings.claude_api_key, secret=_secret(settings.secret_file))
-    async with _open_log(settings.database.dsn(), replica=False) as log:
-        gateway = Gateway(config, _OpenReservations(log), _Usage(log).record)
-        async with gateway.serve(settings.port) as port:
-            _announce({"port": port})
-            await anyio.sleep_forever()
+    try:
+        allowed = read_list(settings.egress_allow)
+    except ValueError as error:
+        raise GiveUp(f"EGRESS_ALLOW {error}") from None
+    async with _open_log(settings.database.dsn(), replica=False) as log, AsyncExitStack() as stack:
+        policy = _OpenReservations(log)
+        port = await stack.enter_async_context(Gateway(config, policy, _Usage(log).record).serve(settings.port))
+        if settings.egress_port is not None:
+            tunnels = Tunnels(config.secret, allowed, policy)
+            await stack.enter_async_context(tunnels.serve(settings.egress_port))
+        _announce({"port": port})
+        await anyio.sleep_forever()
 
 
 class _OpenReservations:

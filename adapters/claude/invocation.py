@@ -31,6 +31,7 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `cli`: path of the binary as seen in a sandbox. `stream_hold_ms`: text deltas within this time are joined.
     `disk_bytes`: size of a sandbox's disk, None to ask its file system. `isolated`: by more than a process boundary.
+    `egress_url`: the proxy that is a sandbox's way out; None for none.
     `files`: a tar of what is placed in the user's directory of the CLI before it starts (`environment.py`); empty for none.
     """
 
@@ -42,6 +43,7 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_hold_ms: int = 500
     disk_bytes: int | None = None
     stop_seconds: float = 10
+    egress_url: str | None = None
     files: bytes = b""
 
 
@@ -103,4 +105,14 @@ def environment(settings: CliSettings, token: str) -> dict[str, str]:
         "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1",
         "CLAUDE_CODE_STREAM_EVENT_HOLD_MS": str(settings.stream_hold_ms),
         "CLAUDE_CODE_STARTUP_FAILURE_RESULTS": "1",
+        **_way_out(settings, token),
     }
+
+
+def _way_out(settings: CliSettings, token: str) -> dict[str, str]:
+    """For https only, the one thing it lets through; the session token is its password. Tools read either spelling."""
+    if settings.egress_url is None:
+        return {}
+    scheme, _, address = settings.egress_url.partition("://")
+    proxy = f"{scheme}://dc1:{token}@{address}"
+    return {"HTTPS_PROXY": proxy, "https_proxy": proxy}

@@ -24,6 +24,7 @@ GOOD = {
     "LOG_KEY_FILE": str(HERE),
     "GATEWAY_URL": "http://127.0.0.1:8001",
     "GATEWAY_SECRET_FILE": str(HERE),
+    "EGRESS_URL": "http://127.0.0.1:3128",
     "SANDBOX_DIR": str(HERE.parent),
     "MAX_SANDBOXES": "7",
     "SANDBOX_START_SECONDS": "60",
@@ -37,6 +38,7 @@ GOOD = {
 OPTIONAL = {
     "DISCORD_API_URL",
     "DB_PORT",
+    "EGRESS_URL",
     "MAX_SANDBOXES",
     "SANDBOX_START_SECONDS",
     "PERMISSION_SECONDS",
@@ -58,6 +60,7 @@ BAD = {
     "LOG_KEY_FILE": ["", "/nowhere/at/all", str(HERE.parent), "a\x00b"],
     "GATEWAY_URL": ["", "not an address"],
     "GATEWAY_SECRET_FILE": ["", "/nowhere/at/all"],
+    "EGRESS_URL": ["", "gateway:3128"],
     "SANDBOX_DIR": ["", str(HERE)],
     "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
     "SANDBOX_START_SECONDS": ["0", "2m"],
@@ -175,6 +178,12 @@ def test_an_ipv6_address_is_told_from_its_port(host: str, written: str) -> None:
 def test_the_gateway_alone_has_the_key_of_the_model() -> None:
     assert load_gateway(GATEWAY).claude_api_key.reveal() == "made-up-key"
     assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST", "LOG_KEY_FILE"}
+    assert load_gateway(GATEWAY).egress_port is None
+    assert load_gateway(GATEWAY | {"EGRESS_PORT": "3128", "EGRESS_ALLOW": "a.b"}).egress_allow == "a.b"
+    assert problems(GATEWAY | {"EGRESS_PORT": "x", "EGRESS_ALLOW": "http://a"}, load_gateway) == {
+        "EGRESS_PORT",
+        "EGRESS_ALLOW",
+    }
     assert "CLAUDE_API_KEY" not in problems({})
     assert "claude_api_key" not in Settings.__struct_fields__
 
