@@ -1,6 +1,6 @@
 """Where sandboxes may connect to beyond the model: the list of `EGRESS_ALLOW`. Pure.
 
-    crates.example                this name, port 443
+    crates.example              this name, port 443
     *.example.com:8443          every name below example.com, not itself
     +git.internal:22            a name that may have a private address
 
