@@ -13,7 +13,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,21 @@ from typing import Any
 import anyio
 import asyncpg
 import msgspec
+from aiohttp import web
 from anyio.abc import TaskGroup
 
 from adapters.claude import supervisor
+from adapters.local.discord.door import Door
 from adapters.local.discord.people import open_people
+from adapters.local.panel import Panel
 from adapters.local.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.local.script import LANGUAGES, Script, StepError
 from adapters.local.services import Service, ServiceError
+from adapters.postgres.event_log import open_log
+from adapters.postgres.keyring import open_keyring
+from adapters.sealing import MasterKey
+from adapters.settings import Database, Secret
 
 DATABASE = "discord_claude"
 _RESTART_SECONDS = 0.2
@@ -81,6 +88,7 @@ class Playground:
         gateway = await self._start("gateway", ["-m", "adapters.cli", "gateway"], self._gateway_environment(model))
         self.discord = await self._start("discord", ["-m", "adapters.local.discord", *self._discord_arguments()], {})
         await self._start("bot", list(self._options.bot), self._bot_environment(gateway))
+        await self._start("panel", ["-m", "adapters.playground"], self._panel_environment())
 
     async def start_postgres(self) -> None:
         """Start the database, and make ours in it."""
@@ -126,29 +134,13 @@ class Playground:
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
     def _model_arguments(self) -> list[str]:
-        return [
-            "--state",
-            str(self.folder / "model"),
-            "--port",
-            str(self._port("model")),
-            "--key-file",
-            str(self._secret("model.key")),
-        ]
+        return _arguments(state=self.folder / "model", port=self._port("model"), key_file=self._secret("model.key"))
 
     def _discord_arguments(self) -> list[str]:
         about = self.folder / "about.json"
         about.write_text(json.dumps(self.about(), ensure_ascii=False))
-        port = self._options.port or self._port("discord")
-        return [
-            "--state",
-            str(self.folder / "discord"),
-            "--port",
-            str(port),
-            "--host",
-            self._options.host,
-            "--about",
-            str(about),
-        ]
+        port, panel = self._options.port or self._port("discord"), self._port("panel")
+        return _arguments(state=self.folder / "discord", port=port, host=self._options.host, about=about, panel=panel)
 
     def about(self) -> list[str]:
         """What is real here, in both languages."""
@@ -206,6 +198,14 @@ class Playground:
             environment["CLAUDE_CONFIG_PATH"] = config
         return environment | ({"CLAUDE_BIN": str(self._options.claude)} if self._options.claude else {})
 
+    def _panel_environment(self) -> dict[str, str]:
+        return self._database() | {
+            "PANEL_HOST": self._options.host,
+            "PANEL_PORT": str(self._port("panel")),
+            "PANEL_PAGE": str(self.discord["port"]),
+            "PANEL_TOKEN": self.discord["page"].partition("token=")[2],
+        }
+
     @property
     def sandboxes(self) -> Path:
         """The folder of the sandboxes."""
@@ -249,7 +249,7 @@ class Playground:
     async def end(self) -> None:
         """End every part: bot first, database last. What they kept stays in the folder."""
         self._closing = True
-        for name in ("bot", "discord"):
+        for name in ("panel", "bot", "discord"):
             if name in self.services:
                 await self.services[name].end()
         await LocalSandbox(self.sandboxes, Path(supervisor.__file__)).end_all()
@@ -314,6 +314,10 @@ def _alone(folder: Path) -> Generator[None]:
         yield
 
 
+def _arguments(**given: object) -> list[str]:
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -355,3 +359,36 @@ async def _play(playground: Playground, language: str, say: Callable[[str], None
             say(f"did not happen: {error}")
             return 1
     return 0
+
+
+# --- the log panel, a process of its own -----------------------------------------------------------------------------
+
+
+async def serve_panel(environment: Mapping[str, str]) -> None:
+    """The log beside the page, until it is ended, or the database ends; then it is started again."""
+    database = Database(
+        host=environment["DB_HOST"],
+        port=int(environment["DB_PORT"]),
+        user=environment["DB_USER"],
+        password=Secret(environment["DB_PASSWORD"]),
+        name=environment["DB_NAME"],
+    )
+    door = Door(environment["PANEL_TOKEN"], environment["PANEL_HOST"], page=int(environment["PANEL_PAGE"]))
+    async with open_log(database.dsn()) as log:
+        keyring = await open_keyring(log.pool, MasterKey.load(Path(environment["LOG_KEY_FILE"])))
+        panel = Panel(log, keyring.open, door)
+        app = web.Application()
+        app.add_routes(panel.routes())
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, environment["PANEL_HOST"], int(environment["PANEL_PORT"])).start()
+        sys.stdout.write(json.dumps({"port": int(environment["PANEL_PORT"])}) + "\n")
+        sys.stdout.flush()
+        try:
+            await panel.follow()
+        finally:
+            await runner.cleanup()
+
+
+if __name__ == "__main__":
+    anyio.run(serve_panel, os.environ)

@@ -1,4 +1,4 @@
-"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE] [--panel URL]`: announces itself, serves."""
+"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE] [--panel P]`: announces itself, serves."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from adapters.local.discord.store import Store
 _LARGEST_REQUEST = 64 << 20
 
 
-async def serve(state: Path, host: str, port: int, about: list[str], panel: str) -> None:
+async def serve(state: Path, host: str, port: int, about: list[str], panel: int) -> None:
     """Serve until told to end."""
     store = Store(state)
     server = Server(store)
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--about", type=Path, help="JSON list of lines: what is real here")
-    parser.add_argument("--panel", default="", help="address of the log panel, for the page")
+    parser.add_argument("--panel", type=int, default=0, help="port of the log panel, for the page")
     given = parser.parse_args()
     about: list[str] = json.loads(given.about.read_text(encoding="utf-8")) if given.about else []
     asyncio.run(serve(given.state, given.host, given.port, about, given.panel))

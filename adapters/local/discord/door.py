@@ -16,19 +16,17 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Door:
-    """`host`: what the server is bound to. `panel`: the address of the log panel, if there is one; the page may talk to it."""
+    """`host`: what the server is bound to. `panel`: the port of the log panel, if there is one; the page may talk to it.
 
-    def __init__(self, token: str, host: str, panel: str = "") -> None:
+    `page`: the port of the page, where that is another server's.
+    """
+
+    def __init__(self, token: str, host: str, *, panel: int = 0, page: int = 0) -> None:
         self._token = token
         self._host = host
+        self._panel = panel
+        self._page = page
         self._files = _page_files()
-        origin = panel.partition("/panel")[0]
-        listening = f" {origin} {origin.replace('http', 'ws', 1)}" if origin else ""
-        self._policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-            f"connect-src 'self'{listening}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-            "require-trusted-types-for 'script'; trusted-types 'none'"
-        )
 
     def refuse(self, request: web.Request) -> web.Response | None:
         """An answer for whoever may not; None for whoever may."""
@@ -39,11 +37,9 @@ class Door:
     def is_ours(self, request: web.Request) -> bool:
         """Whether the browser asks for us by our own name, and from the page."""
         origin = request.headers.get("Origin")
-        return self._is_own_name(_name_of(request.host)) and origin in {
-            None,
-            f"http://{request.host}",
-            f"https://{request.host}",
-        }
+        name, given = _name_of(request.host), request.host
+        page = f"{given.removesuffix(_port_of(given))}:{self._page}" if self._page else given
+        return self._is_own_name(name) and origin in {None, f"http://{page}", f"https://{page}"}
 
     def _is_own_name(self, name: str) -> bool:
         if name in _LOOPBACK:
@@ -51,6 +47,15 @@ class Door:
         if self._host in _LOOPBACK:
             return False
         return name in {self._host, socket.gethostname()} or _is_address(name)
+
+    def _policy(self, host: str) -> str:
+        beside = f"{host.removesuffix(_port_of(host))}:{self._panel}"
+        panel = f" ws://{beside} wss://{beside}" if self._panel else ""
+        return (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+            f"connect-src 'self'{panel}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+        )
 
     def page(self, request: web.Request) -> web.Response:
         """A file of the page."""
@@ -60,7 +65,7 @@ class Door:
         if not self._is_own_name(_name_of(request.host)):
             return _refusal()
         headers = {
-            "Content-Security-Policy": self._policy,
+            "Content-Security-Policy": self._policy(request.host),
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
@@ -68,6 +73,12 @@ class Door:
         }
         kind = _TYPES[(request.match_info["name"] or "page.html").rpartition(".")[2]]
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+
+def _port_of(host: str) -> str:
+    """With its colon; nothing where none is told."""
+    rest = host.rpartition("]")[2]
+    return f":{rest.rpartition(':')[2]}" if ":" in rest else ""
 
 
 def _page_files() -> dict[str, bytes]:
@@ -79,7 +90,7 @@ def _name_of(host: str) -> str:
     """Without its port; an IPv6 address without its brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] or host
+    return host.removesuffix(_port_of(host))
 
 
 def _is_address(name: str) -> bool:

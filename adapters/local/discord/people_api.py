@@ -23,14 +23,14 @@ Action = Callable[[str, Json, list[Json]], Awaitable[Json]]
 
 
 class PeopleApi:
-    """The routes. `about`: what is real here, line by line; `panel`: where the log can be seen."""
+    """The routes. `about`: what is real here, line by line; `panel`: the port where the log can be seen."""
 
     def __init__(
-        self, server: Server, rest: Rest, about: list[str], *, host: str = "127.0.0.1", panel: str = ""
+        self, server: Server, rest: Rest, about: list[str], *, host: str = "127.0.0.1", panel: int = 0
     ) -> None:
         self._server = server
         self._rest = rest
-        self._door = Door(server.store.world["page_token"], host, panel)
+        self._door = Door(server.store.world["page_token"], host, panel=panel)
         self._watching = Watching(server, about, panel)
         self._play_task: asyncio.Task[None] | None = None
         self._actions: dict[str, Action] = {

@@ -20,9 +20,9 @@ _FAR = 1 << 63
 
 
 class Watching:
-    """The streams. `about`: what is real here, line by line; `panel`: where the log can be seen."""
+    """The streams. `about`: what is real here, line by line; `panel`: the port where the log can be seen."""
 
-    def __init__(self, server: Server, about: list[str], panel: str) -> None:
+    def __init__(self, server: Server, about: list[str], panel: int) -> None:
         self._server = server
         self._about = about
         self._panel = panel

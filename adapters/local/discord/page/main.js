@@ -7,6 +7,7 @@ import "./messages.js";
 import "./sidebar.js";
 import "./composer.js";
 import "./modal.js";
+import "./log.js";
 
 const asked = new URLSearchParams(location.search);
 state.token = asked.get("token") ?? "";
