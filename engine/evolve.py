@@ -170,6 +170,8 @@ def _prompt_queued(s: Session, event: e.PromptQueued, _at: int, _cause: int) -> 
     waited = bool(s.turn or s.sent or s.queue)
     prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size, waited=waited)
     s.queue = (*s.queue, prompt)
+    if s.gave_up:
+        _touch_head(s)
     s.crashes, s.losses = 0, 0
     if s.thread:
         _add(s, QueuedCard(part=f"queued:{event.prompt}", prompt=event.prompt, by=event.by, text=event.text))

@@ -165,6 +165,11 @@ class Session(msgspec.Struct, kw_only=True):
         return Phase.WORKING if self.turn or self.sent else Phase.READY
 
     @property
+    def gave_up(self) -> bool:
+        """Whether Claude Code ended too often in a row to be started again by itself."""
+        return self.crashes >= CRASH_LIMIT and not self.cli_running
+
+    @property
     def wants_sandbox(self) -> bool:
         """Whether it should stand in the line for a sandbox: always at first, later when there is something to do in it."""
         if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed:

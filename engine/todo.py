@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from engine.cards import TurnCard
-from engine.session import CRASH_LIMIT, Session
+from engine.session import Session
 
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ def _sandbox(session: Session) -> list[Effect]:
     if leaving:
         return [HandOver(reservation=reservation)]
     wanted: list[Effect] = [Attach(reservation=reservation)]
-    if session.ready and session.cli_lives and not session.cli_running and session.crashes < CRASH_LIMIT:
+    if session.ready and session.cli_lives and not session.cli_running and not session.gave_up:
         wanted.append(RestartCli(reservation=reservation, life=session.cli_lives))
     return wanted
 

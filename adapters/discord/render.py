@@ -155,6 +155,8 @@ def status(session: Session, say: Texts) -> str:
         case Phase.PROVISIONING:
             failure = session.failures.get("attach")
             return say("head-retrying", attempt=failure.attempt) if failure else say("head-provisioning")
+        case Phase.READY if session.gave_up:
+            return say("head-broken")
         case phase:
             return say(f"head-{phase}")
 

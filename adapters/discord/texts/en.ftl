@@ -17,6 +17,7 @@ head-asking = ⏳ Asking for a sandbox…
 head-provisioning = ⚙️ The sandbox is coming up…
 head-retrying = ⚙️ The sandbox is coming up… that did not work yet (try { $attempt }), trying again.
 head-ready = ✅ Ready. Write a message in this thread to give Claude something to do.
+head-broken = ❌ Claude Code does not start here. Write a message to try once more, or close the session.
 head-working = 💭 Claude is working.
 head-awaiting = ✋ Claude waits for your decision below.
 head-lost = ⚠️ The sandbox is gone. Write a message to go on in a new one.

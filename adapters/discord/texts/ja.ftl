@@ -17,6 +17,7 @@ head-asking = ⏳ サンドボックスを頼んでいます…
 head-provisioning = ⚙️ サンドボックスを準備しています…
 head-retrying = ⚙️ サンドボックスを準備しています…まだうまくいかないので、もう一度試します（{ $attempt } 回目）。
 head-ready = ✅ 準備ができました。このスレッドにメッセージを書くと、Claude に届きます。
+head-broken = ❌ Claude Code を起動できません。メッセージを書くともう一度試します。セッションを閉じることもできます。
 head-working = 💭 Claude が作業しています。
 head-awaiting = ✋ 下の確認に答えてください。
 head-lost = ⚠️ サンドボックスが失われました。メッセージを書くと、新しいサンドボックスで続けます。

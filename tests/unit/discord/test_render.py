@@ -225,6 +225,7 @@ def test_an_erased_question_can_still_be_answered() -> None:
         ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, model="claude_x"), "claude\\_x"),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False), "not walled off"),
+        (Session(id="1", starter="7", thread="2", reservation="r", ready=True, crashes=3), "does not start here"),
         (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
         (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
         (Session(id="1", starter="7", thread="2", closed=True), "closed"),

@@ -87,7 +87,13 @@ def test_a_cli_that_ends_again_and_again_is_not_started_until_somebody_wants_som
     session = given(*READY, *lives[:-1])
     assert "restart" not in wanted(session)
     assert [card.what for card in session.cards if isinstance(card, NoteCard)] == ["cli-broken"]
-    assert "restart" in wanted(after(session, queued("p1")))
+    assert session.gave_up
+    again = after(session, queued("p1"))
+    assert "restart" in wanted(again)
+    head, before = again.card("head"), session.card("head")
+    assert head
+    assert before
+    assert head.rev > before.rev
 
 
 def test_a_cli_that_finished_a_turn_is_not_broken() -> None:
