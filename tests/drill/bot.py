@@ -1,5 +1,8 @@
 """The bot of the kill drill: the real one, which kills itself at a boundary that a plan names.
 
+Importing takes a second, most of a bot's life in a drill: it is done once, by a process that does nothing else, and each life
+is a fork of that, a process of its own from then on.
+
 `DRILL_PLAN` is a JSON list of [boundary, side, count]: the n-th life of the bot dies at the count-th passage of that boundary,
 before or after the call. `DRILL_LIVES` is a file with a line for each death. `DRILL_WITHOUT` takes a safety out, to show that
 the drill would notice: nonce or uuid.
@@ -13,7 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from adapters import cli
 from adapters.claude import wire
@@ -57,6 +60,32 @@ class Plan:
 
 
 def main() -> None:
+    """One life after the other, until told to end."""
+    ended = False
+    child = 0
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+        if child:
+            os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    while not ended:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+            _live()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        _, status = os.waitpid(child, 0)
+        child = 0
+        sys.stderr.write(f"life ended with {os.waitstatus_to_exitcode(status)}\n")
+        sys.stderr.flush()
+
+
+def _live() -> NoReturn:
     """Put the boundaries in, then run the bot."""
     plan = Plan()
     PostgresEventLog.append = plan.around("append", PostgresEventLog.append)  # type: ignore[method-assign]  # the drill's whole point
@@ -84,6 +113,7 @@ def main() -> None:
     _take_out(os.environ.get("DRILL_WITHOUT", ""))
     sys.argv = ["discord-claude", "run"]
     cli.main()
+    raise AssertionError("a program ends by exit")
 
 
 def _take_out(safety: str) -> None:
