@@ -1,4 +1,5 @@
-"""The command line: `discord-claude run | gateway | playground`. Reads settings and arguments; does nothing itself.
+"""The command line: `run`, `gateway`, `playground`, and what asks the log (`adapters/audit`). Reads settings and arguments; does
+nothing itself.
 
 Exit codes: 0 done, or ended by SIGINT or SIGTERM; 1 failed; 2 settings or arguments are wrong; 130 a script was interrupted.
 """
@@ -15,11 +16,15 @@ import cyclopts
 import uvloop
 
 from adapters import settings, telemetry, wiring
+from adapters.audit import commands as audit
+from adapters.audit.source import AuditError
 from adapters.playground import Options, PlaygroundError, run_playground
 from adapters.settings import Secret
 from engine.ports import EngineError
 
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
+for _command in (audit.log, audit.state, audit.why, audit.export):
+    app.command(_command)
 
 
 @app.command
@@ -108,10 +113,13 @@ async def _stop_on_signal(scope: anyio.CancelScope) -> None:
 def main() -> None:
     """The entry point."""
     try:
-        status = app()
+        status = app(sys.argv[1:])
     except settings.SettingsError as error:
         sys.stderr.write(f"{error}\n")
         status = 2
+    except AuditError as error:
+        sys.stderr.write(f"{error}\n")
+        status = error.code
     except BaseExceptionGroup as group:
         status = _tell(group)
     except (PlaygroundError, EngineError) as error:

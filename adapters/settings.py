@@ -190,6 +190,14 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
     return settings
 
 
+def load_log(environ: Mapping[str, str]) -> tuple[Database, Path | None]:
+    """Where the log is, and its key file if one is named: for who only asks it something. Raises SettingsError."""
+    read = _Reader(environ)
+    database, key_file = _database(read), read.optional("LOG_KEY_FILE", _file, _KEY_FILE)
+    read.finish()
+    return database, key_file
+
+
 _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it safe, and out of the database"
 
 
