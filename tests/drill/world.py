@@ -18,14 +18,20 @@ from adapters.local.discord.people import Person, PersonError, buttons, open_peo
 from adapters.playground import DATABASE, Options, Playground, open_playground
 
 BOUNDARIES = ("append", "acknowledge", "send", "journal", "discord")
-BOT = tuple((boundary, side) for boundary in BOUNDARIES for side in ("before", "after"))
+BOT = (
+    *((boundary, side) for boundary in BOUNDARIES for side in ("before", "after")),
+    ("post", "after"),
+    ("append", "stall"),
+)
 """Where the bot dies."""
 PARTS = ("postgres", "gateway", "cli", "supervisor")
 """What else dies."""
-MOST_PASSAGES = {"append": 15, "acknowledge": 2, "send": 2, "journal": 15, "discord": 10}
+MOST_PASSAGES = {"append": 15, "acknowledge": 2, "send": 2, "journal": 15, "discord": 10, "post": 3}
 TALKERS = 3
 ANSWER_SECONDS = 120.0
 OUTCOME_SECONDS = 40.0
+ONCE = ("answer <", "📦", "Ready.")
+"""No two messages with one of these in a channel say the same."""
 FAILED = "the turn failed"
 """What people are told when gateway or database were away for longer than Claude Code tries."""
 
@@ -43,6 +49,7 @@ class World:
         self.playground = playground
         self.prompts: list[tuple[str, str]] = []
         self.cut: set[str] = set()
+        self.with_tools = True
         self._own = own
         self._parts = parts
         self._killed: list[str] = []
@@ -64,15 +71,20 @@ class World:
         lives = self._folder / "lives"
         return lives.read_text().splitlines() if lives.exists() else []
 
-    async def run(self) -> list[str]:
-        """Talk until everything has died; returns what is not as it should be."""
+    async def run(self, patience: float = float("inf")) -> list[str]:
+        """Talk until everything has died, or patience is at an end; returns what is not as it should be."""
         async with open_people(self.playground.discord) as people:
             alice = people["alice"]
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._reap)
-                for number in range(TALKERS):
-                    tasks.start_soon(self._talk, alice, f"talker{number}")
+            with anyio.move_on_after(patience):
+                await self._all_talk(alice)
+            self._keep_files()
             return await self._balance(alice)
+
+    async def _all_talk(self, alice: Person) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._reap)
+            for number in range(TALKERS):
+                tasks.start_soon(self._talk, alice, f"talker{number}")
 
     # --- people ------------------------------------------------------------------------------------------------------
 
@@ -105,7 +117,8 @@ class World:
 
     async def _converse(self, person: Person, thread: str, mark: str) -> None:
         tool = {"tool": "Bash", "input": {"command": f"echo {mark} >> ids.txt", "description": "mark"}}
-        script = json.dumps([tool, {"text": f"answer <{mark}>. ", "id": mark}])
+        tools = [tool] if self.with_tools else []
+        script = json.dumps([*tools, {"text": f"answer <{mark}>. ", "id": mark}])
         # the prompt is shown while it waits: it must not look like its answer
         script = script.replace("answer <", "\\u0061nswer <")
         said = await person.say(thread, f"SCRIPT: {script} END")
@@ -184,6 +197,7 @@ class World:
         """Everything that is not as it should be."""
         wrong: list[str] = []
         wrong += await self._log()
+        wrong += self._writers()
         wrong += self._tools()
         wrong += self._discord(person)
         return wrong
@@ -213,6 +227,18 @@ class World:
         finally:
             await connection.close()
 
+    def _writers(self) -> list[str]:
+        """One writer: once a lease was taken over, nobody appends under the one before."""
+        file = self._folder / "writers"
+        lines: list[tuple[str, str, int, int]] = [json.loads(line) for line in file.read_text().splitlines()]
+        taken = {(target, epoch): end for what, target, epoch, end in lines if what == "lease"}
+        return [
+            f"two writers: {target} was appended to at {position} under epoch {epoch}, which ended before {taken[newer]}"
+            for what, target, epoch, position in lines
+            for newer in [(target, epoch + 1)]
+            if what == "append" and newer in taken and position > taken[newer]
+        ]
+
     def _tools(self) -> list[str]:
         wrong: list[str] = []
         ran: Counter[str] = Counter()
@@ -229,7 +255,7 @@ class World:
         bodies = Counter(
             (one["channel_id"], one["content"])
             for one in everything
-            if one["author"].get("bot") and "answer <" in one["content"]
+            if one["author"].get("bot") and any(word in one["content"] for word in ONCE)
         )
         wrong += [f"shown {times} times: {body[1][:60]!r}" for body, times in bodies.items() if times > 1]
         for _, mark in self.prompts:
@@ -289,6 +315,7 @@ async def open_world(
         bot_environment={
             "DRILL_PLAN": str(folder / "plan"),
             "DRILL_LIVES": str(folder / "lives"),
+            "DRILL_WRITERS": str(folder / "writers"),
             "PYTHONPATH": os.pathsep.join(sys.path),
             "DRILL_WITHOUT": without,
         },
