@@ -18,12 +18,13 @@ import uvloop
 from adapters import settings, telemetry, wiring
 from adapters.audit import commands as audit
 from adapters.audit.source import AuditError
+from adapters.audit.verifying import verify
 from adapters.playground import Options, PlaygroundError, run_playground
 from adapters.settings import Secret
 from engine.ports import EngineError
 
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
-for _command in (audit.log, audit.state, audit.why, audit.export):
+for _command in (audit.log, audit.state, audit.why, verify, audit.export):
     app.command(_command)
 
 

@@ -98,7 +98,11 @@ def visible(text: str) -> str:
 
 def clock(at: int) -> str:
     """A time in µs, for people: their own zone."""
-    return f"{datetime.fromtimestamp(at / 1_000_000).astimezone():%Y-%m-%d %H:%M:%S}.{at // 1000 % 1000:03}"
+    try:
+        moment = datetime.fromtimestamp(at / 1_000_000).astimezone()
+    except (ValueError, OverflowError, OSError):  # somebody tampered with it
+        return f"{at} µs"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{at // 1000 % 1000:03}"
 
 
 def _tone(kind: str) -> str:

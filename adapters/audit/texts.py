@@ -87,4 +87,8 @@ def jsonable(value: Any) -> Any:
 
 def iso(at: int) -> str:
     """A time in µs, for programs: UTC, RFC 3339."""
-    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    try:
+        moment = datetime.fromtimestamp(at / 1_000_000, UTC)
+    except (ValueError, OverflowError, OSError):  # somebody tampered with it
+        return f"{at} µs"
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

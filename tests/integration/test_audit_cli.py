@@ -238,3 +238,33 @@ async def test_a_playground_that_does_not_run_is_asked_by_its_folder(
         await anyio.to_thread.run_sync(cli.main)
     assert (ended.value.code, "slot asked" in capsys.readouterr().out) == (0, True)
     assert server.pid is None  # it was ended again
+
+
+async def test_verify_says_whether_the_log_is_intact(ask: Ask, dsn: str, tmp_path: Path) -> None:
+    status, out, _ = await ask(f"verify --anchor {tmp_path}/anchor")
+    assert (status, "7 events" in out) == (0, True)
+    status, out, _ = await ask(f"verify --against {tmp_path}/anchor --json")
+    assert (status, json.loads(out)["intact"], json.loads(out)["problems"]) == (0, True, [])
+    await execute(
+        dsn, "alter table events disable trigger events_stay; update events set actor = 'x' where position = 4"
+    )
+    status, out, _ = await ask(f"verify --anchor {tmp_path}/other")
+    assert (status, "position 4" in out, (tmp_path / "other").exists()) == (4, True, False)
+    await execute(dsn, "delete from events where position > 3; update log_head set position = 3")
+    assert (await ask("verify"))[0] == 0
+    status, out, _ = await ask(f"verify --against {tmp_path}/anchor")
+    assert (status, "positions 4 to 7 were there at the anchor" in out) == (4, True)
+
+
+async def test_a_file_that_is_no_anchor_is_refused(ask: Ask, key_file: Path) -> None:
+    assert (await ask("verify --against nowhere"))[0] == 2
+    assert (await ask(f"verify --against {key_file}"))[0] == 2
+    assert (await ask("verify --anchor nowhere/at/all"))[0] == 2
+
+
+async def test_an_impossible_time_is_shown_all_the_same(ask: Ask, dsn: str) -> None:
+    await execute(
+        dsn, f"alter table events disable trigger events_stay; update events set at = {2**62} where position = 4"
+    )
+    assert (await ask("log"))[0] == 0
+    assert (await ask("log --json"))[0] == 0
