@@ -32,6 +32,7 @@ from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.metrics import Metrics
 from adapters.postgres.event_log import PostgresEventLog, open_log
 from adapters.postgres.keyring import open_keyring
+from adapters.postgres.seals import Sealer
 from adapters.postgres.tokens import Tokens
 from adapters.sealing import MasterKey
 from adapters.settings import GatewaySettings, Settings
@@ -112,10 +113,12 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 start_limit=settings.sandbox_start_seconds * 1_000_000,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
-            async with _probes(settings.http_port, metrics, log, discord, engine):
+            async with _probes(settings.http_port, metrics, log, discord, engine), anyio.create_task_group() as tasks:
+                tasks.start_soon(Sealer(log.pool, master).run)
                 await discord.listen()
                 async with engine.run():
                     yield engine
+                tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
