@@ -26,6 +26,7 @@ import asyncpg
 _PORT = 5432  # of a socket in a folder of its own: it names the file, nothing else
 _LONGEST_SOCKET_FOLDER = 103 - len(f"/.s.PGSQL.{_PORT}")
 _START_SECONDS = 30  # recovery after a crash included
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1  # s between two looks: each costs the server a process, while it recovers
 _OWNER = "belongs-to"
 _SHELTER = Path("/var/tmp/discord-claude")  # noqa: S108 - must be reachable by `nobody`; its owner is checked before use
 
@@ -109,11 +110,13 @@ class EmbeddedPostgres:
             await anyio.to_thread.run_sync(self._init)
         if self.pid is None or not await self._answers():
             self._launch()
+        pause = _FIRST_PAUSE
         with anyio.move_on_after(_START_SECONDS):
             while not await self._answers():
-                if self._server is not None and self._server.poll() is not None and self.pid is None:
-                    break
-                await anyio.sleep(0.005)
+                if self.pid is None and (self._server is None or self._server.poll() is not None):
+                    break  # it ended, or `kill` ended it
+                await anyio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 return
         if self._server is not None:

@@ -84,6 +84,27 @@ async def test_it_starts_stops_and_keeps_what_is_in_it(folder: Path) -> None:
     await again.stop()
 
 
+async def test_killed_while_it_starts_it_is_not_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "_START_SECONDS", 10 * SECONDS)
+    server = EmbeddedPostgres(folder)
+    killed = False
+    answers = server._answers
+
+    async def until_killed() -> bool:
+        nonlocal killed
+        if not killed and server.pid is not None:
+            killed = True
+            server.kill()
+        return killed and await answers()
+
+    monkeypatch.setattr(server, "_answers", until_killed)
+    with anyio.fail_after(SECONDS), pytest.raises(EmbeddedPostgresError, match="did not start"):
+        await server.start()
+    await server.start()
+    assert await answer(server) == ""
+    await server.stop()
+
+
 @pytest.mark.parametrize("fate", ["dies", "outlives"])
 async def test_when_its_parent_is_killed(folder: Path, fate: str) -> None:
     with anyio.fail_after(SECONDS):
