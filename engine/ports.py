@@ -315,13 +315,14 @@ class Agent(Protocol):
         ...
 
     async def restart(self, reservation: str, context: EffectContext) -> None:
-        """Start the CLI again unless it runs."""
+        """Start the CLI again unless it runs. Waits until `attach` has claimed the sandbox."""
         ...
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         """Give one line to the CLI that `session` knows, number `session.cli` of journal `session.journal_epoch`, once.
 
-        Raises TryAgain when another one runs, or none: it may have been started after a turn of the first was cut (P2).
+        Waits until `attach` has claimed the sandbox. Raises TryAgain when another one runs, or none: it may have been started
+        after a turn of the first was cut (P2).
         """
         ...
 

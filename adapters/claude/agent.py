@@ -7,6 +7,7 @@ engine's business. All output of a sandbox is hostile input: the parser bounds i
 
 from collections.abc import Callable, Sequence
 
+import anyio
 import msgspec
 
 from adapters.claude import invocation, wire
@@ -38,6 +39,7 @@ class ClaudeAgent:
         self._keyring = keyring
         self._settings = settings
         self._token = token
+        self._claims: dict[tuple[str, int], anyio.Event] = {}
 
     async def attach(self, reservation: str, context: EffectContext) -> None:
         """Bring the sandbox up, claim it, follow its journal for ever."""
@@ -47,10 +49,23 @@ class ClaudeAgent:
         await self._sandbox.start(SandboxSpec(reservation=reservation, session=session.id, config=config))
         channel = self._channel(reservation, context)
         await channel.claim()
-        if not session.ready:
-            await self._place(channel)
-            await context.report(e.SandboxReady(reservation=reservation, isolated=self._settings.isolated))
-        await self._follow(channel, context)
+        self._claim(reservation, context).set()
+        try:
+            if not session.ready:
+                await self._place(channel)
+                await context.report(e.SandboxReady(reservation=reservation, isolated=self._settings.isolated))
+            await self._follow(channel, context)
+        finally:
+            del self._claims[reservation, context.epoch]
+
+    def _claim(self, reservation: str, context: EffectContext) -> anyio.Event:
+        """Set once `attach` has claimed the sandbox under this epoch; a new one when it has to come up again."""
+        return self._claims.setdefault((reservation, context.epoch), anyio.Event())
+
+    async def _claimed(self, reservation: str, context: EffectContext) -> SupervisorChannel:
+        """The channel of an owner, who is heard only after the claim: sent before, a line would fail and be retried late."""
+        await self._claim(reservation, context).wait()
+        return self._channel(reservation, context)
 
     async def _place(self, channel: SupervisorChannel) -> None:
         """What the CLI reads when it starts; then it may start."""
@@ -88,10 +103,12 @@ class ClaudeAgent:
 
     async def restart(self, reservation: str, context: EffectContext) -> None:
         """Start the CLI again unless it runs."""
-        await self._channel(reservation, context).restart()
+        channel = await self._claimed(reservation, context)
+        await channel.restart()
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         """Give the CLI one line. What was sent to a CLI is lost with it: the supervisor takes the id again for the next."""
+        channel = await self._claimed(reservation, context)
         kind, _, name = item.partition(":")
         session = context.session
         match kind:
@@ -102,7 +119,7 @@ class ClaudeAgent:
             case _:
                 line = wire.interrupt(f"stop-{name}")
         if line:
-            await self._channel(reservation, context).send(f"{kind}-{name}", line)
+            await channel.send(f"{kind}-{name}", line)
 
     async def _prompt(self, session: Session, prompt: str) -> bytes | None:
         if session.sent is None or session.sent.prompt != prompt:
