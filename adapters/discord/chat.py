@@ -22,6 +22,11 @@ MOST_FILES = 10
 MOST_PARTS = 50
 """A file that would need more is not posted: half a gigabyte is not read in Discord."""
 
+_EXPLAINED = ("refused-empty", "refused-too_long", "refused-queue_full")
+"""Refusals of a message that are said in the thread. That others may not decide in it is not, or talk among people would be."""
+
+_TRANSCRIPT = "transcript.jsonl"
+
 _NONCE_LIFE = 120_000_000
 """µs in which Discord surely remembers a nonce; "a few minutes" by its documentation."""
 
@@ -82,7 +87,7 @@ class DiscordChat:
     # --- private answers ---------------------------------------------------------------------------------------------
 
     async def tell(self, session: Session, reply: Reply) -> bool:
-        """By the interaction it answers; a message is answered with a reaction, for only its author is concerned."""
+        """By the interaction it answers; a message by a reaction, and in words where its author can do something about it."""
         (asked,) = await self._log.read([reply.to])
         if not isinstance(asked.event, Received):
             return True
@@ -101,6 +106,8 @@ class DiscordChat:
                     await self._rest.react(asked.channel, asked.discord_id, "🚫")
                 if reply.what == "refused-closed":
                     await self._hint(session)
+                if reply.what in _EXPLAINED:
+                    await self._explain(session, reply, asked)
                 return True
             case "component" if not refused and reply.what not in {"stopping", "started", "start-failed"}:
                 return True
@@ -111,6 +118,16 @@ class DiscordChat:
                 answer = self._rest.follow_up if what == "component" else self._rest.answer
                 await answer(token, self._words(session, reply))
                 return True
+
+    async def _explain(self, session: Session, reply: Reply, asked: Received) -> None:
+        """Why a message is no prompt, in answer to it."""
+        content = texts(session.locale)(reply.what, detail=reply.detail)
+        if self._now() - asked_at(asked.discord_id) > _NONCE_LIFE:
+            told = await self._rest.ours(session.thread, after=asked.discord_id)
+            if any(found.content == content for found in told):
+                return
+        mark = nonce(session.thread, f"refused:{asked.discord_id}", 0)
+        await self._rest.create(session.thread, content, nonce=mark, reply=asked.discord_id)
 
     async def _hint(self, session: Session) -> None:
         """Once a closed thread: how to go on."""
@@ -154,7 +171,7 @@ class DiscordChat:
 
     def _about(self, session: Session, files: Sequence[File], batch: Sequence[File]) -> str:
         say = texts(session.locale)
-        lines = [say("handover")]
+        lines = [say("handover" if any(file.name != _TRANSCRIPT for file in files) else "handover-nothing")]
         if any(".part" in file.name for file in batch):
             lines.append(say("handover-parts"))
         left_out = [file.name for file in files if not list(_parts(file))]

@@ -20,7 +20,7 @@ from adapters.discord.chat import Tokens
 from adapters.discord.errors import Forbidden, UnknownChannel, discord_call
 from adapters.discord.options import Options
 from adapters.discord.pace import PAGE_REQUESTS, Pace
-from adapters.discord.texts import texts
+from adapters.discord.texts import LANGUAGES, texts
 from engine.ports import Committed, Duplicate, EngineError, EventLog, Keyring, TryAgain
 from projections.exact import MESSAGES, THREADS
 from schema.envelope import Append, Draft, Write
@@ -68,6 +68,7 @@ class Ingress:
         self._behind: set[str] = set()
         self._fell_behind = anyio.Event()
         self._order: dict[str, anyio.Lock] = {}
+        self._waiting: set[str] = set()
 
     async def open(self) -> None:
         """Learn which threads are ours, then listen."""
@@ -303,9 +304,28 @@ class Ingress:
             except EngineError as error:
                 log_line.warning("record", key=arrival.key, error=str(error))
                 if isinstance(error, TryAgain):
+                    if arrival.what == "message":
+                        await self._quietly(self._say_that_it_waits, arrival)
                     await anyio.sleep(_AGAIN_SECONDS)
                     continue
+            self._waiting.discard(arrival.channel)
             return
+
+    async def _say_that_it_waits(self, arrival: Arrival) -> None:
+        """Once a thread, until it goes on there. In every language, for whose thread it is only the database knows."""
+        if arrival.channel in self._waiting:
+            return
+        words = "\n".join(texts(name)("waiting-for-database") for name in LANGUAGES)
+        async with self._pace.slot(Pace.URGENT), discord_call("posting a message"):
+            await self._bot.rest.create_message(
+                int(arrival.channel),
+                words,
+                nonce=f"away-{arrival.discord_id}",
+                user_mentions=False,
+                role_mentions=False,
+                mentions_everyone=False,
+            )
+        self._waiting.add(arrival.channel)
 
     async def _record(self, arrival: Arrival) -> None:
         """Have it in the log, by us or before. Raises TryAgain, GiveUp (this person's texts are not kept any more)."""

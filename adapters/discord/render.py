@@ -225,7 +225,7 @@ def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one
         case f.DiskFilled():
             return say("disk-stopped" if fact.stopped else "disk-filled", percent=fact.percent) + "\n"
         case f.Skipped() if fact.what != "unknown":
-            return say("skipped", what=fact.what) + "\n"
+            return say.either(f"skipped-{fact.what}", "skipped-broken") + "\n"
         case _:
             return ""
 

@@ -1,6 +1,7 @@
 """The calls to Discord that the chat makes: paced, with a deadline, their errors translated. No decision is made here."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import hikari
 import msgspec
@@ -17,7 +18,8 @@ _STYLES: dict[str, hikari.InteractiveButtonTypesT] = {
     "success": hikari.ButtonStyle.SUCCESS,
     "danger": hikari.ButtonStyle.DANGER,
 }
-_ARCHIVE_MINUTES = 10080
+_ARCHIVE_AFTER = timedelta(days=7)
+"""The longest that Discord offers."""
 _PAGE = 100
 
 
@@ -135,7 +137,7 @@ class Rest:
         """The thread of a message, made. Raises HasThread when there is one already."""
         async with self._pace.slot(Pace.URGENT), discord_call("making a thread"):
             thread = await self._client.create_message_thread(
-                int(channel), int(message), name, auto_archive_duration=_ARCHIVE_MINUTES * 60
+                int(channel), int(message), name, auto_archive_duration=_ARCHIVE_AFTER
             )
             return str(thread.id)
 

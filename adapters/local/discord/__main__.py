@@ -1,4 +1,6 @@
-"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE] [--panel P]`: announces itself, serves."""
+"""`python -m adapters.local.discord --state DIR --port N [--host H] [--about FILE] [--panel P] [--bodies]`: announces itself,
+serves.
+"""
 
 import argparse
 import asyncio
@@ -18,11 +20,11 @@ from adapters.local.discord.store import Store
 _LARGEST_REQUEST = 64 << 20
 
 
-async def serve(state: Path, host: str, port: int, about: list[str], panel: int) -> None:
+async def serve(state: Path, host: str, port: int, about: list[str], panel: int, *, bodies: bool = False) -> None:
     """Serve until told to end."""
     store = Store(state)
     server = Server(store)
-    rest = Rest(server, state / "requests.jsonl")
+    rest = Rest(server, state / "requests.jsonl", bodies=state / "bodies.jsonl" if bodies else None)
     app = web.Application(client_max_size=_LARGEST_REQUEST, middlewares=[rest.middleware])
     app.add_routes([web.get("/gateway", server.gateway.serve), web.get("/gateway/", server.gateway.serve)])
     app.add_routes([*rest.routes(), *PeopleApi(server, rest, about, host=host, panel=panel).routes()])
@@ -67,9 +69,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--about", type=Path, help="JSON list of lines: what is real here")
     parser.add_argument("--panel", type=int, default=0, help="port of the log panel, for the page")
+    parser.add_argument("--bodies", action="store_true", help="keep what the bot sends and is answered in bodies.jsonl")
     given = parser.parse_args()
     about: list[str] = json.loads(given.about.read_text(encoding="utf-8")) if given.about else []
-    asyncio.run(serve(given.state, given.host, given.port, about, given.panel))
+    asyncio.run(serve(given.state, given.host, given.port, about, given.panel, bodies=given.bodies))
 
 
 if __name__ == "__main__":

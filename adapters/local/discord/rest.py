@@ -24,11 +24,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Rest:
-    """The routes. `journal`: a line for each of the bot's requests, its tokens cut out."""
+    """The routes. `journal`: a line for each of the bot's requests, its tokens cut out; with `bodies` in a second one, for
+    who wants to judge them.
+    """
 
-    def __init__(self, server: Server, journal: Path | None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, server: Server, journal: Path | None, limits: Limits | None = None, *, bodies: Path | None = None
+    ) -> None:
         self._server = server
         self._journal = journal
+        self._bodies = bodies
         self._limits = limits or Limits()
         self.faults: list[Json] = []
         """Injected failures: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status` (0: cut off)."""
@@ -106,6 +111,8 @@ class Rest:
             answer = _json(error.body, error.status)
         except ValueError:
             answer = _json({"message": "400: Bad Request", "code": 0}, 400)
+        if self._bodies:
+            await self._write_bodies(self._bodies, request, path, answer)
         if fault:
             return self._fail(request, fault)
         answer.headers.update(headers)
@@ -138,6 +145,18 @@ class Rest:
         }
         with self._journal.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(entry) + "\n")
+
+    async def _write_bodies(self, file: Path, request: web.Request, path: str, answer: web.StreamResponse) -> None:
+        body = answer.body if isinstance(answer, web.Response) else None
+        entry = {
+            "method": request.method,
+            "path": _TOKENS.sub(r"\1…", path),
+            "asked": await read_json(request),
+            "status": answer.status,
+            "answer": json.loads(body) if isinstance(body, bytes) else None,
+        }
+        with file.open("a", encoding="utf-8") as bodies:
+            bodies.write(json.dumps(entry) + "\n")
 
     async def _lacking(self, request: web.Request) -> web.StreamResponse:
         path = _TOKENS.sub(r"\1…", request.path.removeprefix(PREFIX))
@@ -203,7 +222,7 @@ class Rest:
 
     async def _active(self, _request: web.Request) -> web.StreamResponse:
         threads = [one for one in self._server.threads() if not one["thread_metadata"]["archived"]]
-        return _json({"threads": threads, "members": []})
+        return _json({"threads": threads, "members": [], "has_more": False})
 
     async def _thread(self, request: web.Request) -> web.StreamResponse:
         owner = self._server.store.world["application"]
@@ -258,15 +277,12 @@ class Rest:
 
 async def read_body(server: Server, request: web.Request) -> tuple[Json, list[Json]]:
     """JSON, or multipart with `payload_json` and `files[n]`."""
+    asked: Json = await read_json(request) or {}
     if request.content_type != "multipart/form-data":
-        return (await request.json() if request.can_read_body else {}), []
-    asked: Json = {}
+        return asked, []
     files: list[Json] = []
-    form = await request.post()
-    for name, part in form.items():
-        if name == "payload_json":
-            asked = json.loads(part.file.read() if isinstance(part, web.FileField) else part)
-        elif isinstance(part, web.FileField):
+    for name, part in (await request.post()).items():
+        if name != "payload_json" and isinstance(part, web.FileField):
             data = part.file.read()
             kind = part.content_type or "application/octet-stream"
             identity = server.store.put_file(part.filename, kind, data)
@@ -282,6 +298,18 @@ async def read_body(server: Server, request: web.Request) -> tuple[Json, list[Js
                 },
             )
     return asked, files
+
+
+async def read_json(request: web.Request) -> Any:
+    """The JSON of a request, with files or without; None when it has none. May be asked for twice."""
+    if request.content_type != "multipart/form-data":
+        text = await request.text()
+        return json.loads(text) if text else None
+    part = (await request.post()).get("payload_json", "{}")
+    if isinstance(part, web.FileField):
+        part.file.seek(0)
+        return json.load(part.file)
+    return json.loads(part)
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

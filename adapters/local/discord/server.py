@@ -175,6 +175,7 @@ class Server:
     async def open_thread(self, parent: str, owner: str, asked: Json, message: str | None) -> Json:
         """A new thread, of a message or by itself. Raises DiscordError."""
         self.channel(parent)
+        _check_archiving(asked)
         if message:
             self.message(parent, message)
             if self.store.get("channel", message):
@@ -188,6 +189,7 @@ class Server:
     async def change_channel(self, identity: str, asked: Json) -> Json:
         """Rename, archive, lock. Raises DiscordError."""
         where = self.channel(identity)
+        _check_archiving(asked)
         changed = where | ({"name": asked["name"]} if "name" in asked else {})
         if where["type"] == 11:
             flags = {name: asked[name] for name in ("archived", "locked", "auto_archive_duration") if name in asked}
@@ -321,6 +323,13 @@ class Server:
         self.store.put(kind, original, changed)
         await self._show_answer(kept, changed, "MESSAGE_UPDATE")
         return {name: value for name, value in changed.items() if name != "person"}
+
+
+def _check_archiving(asked: Json) -> None:
+    minutes = asked.get("auto_archive_duration", 60)
+    if minutes not in {60, 1440, 4320, 10080}:
+        wrong: Json = {"code": "BASE_TYPE_CHOICES", "message": "Value must be one of (60, 1440, 4320, 10080)."}
+        raise DiscordError(400, 50035, "Invalid Form Body", {"auto_archive_duration": {"_errors": [wrong]}})
 
 
 def _check(content: str, asked: Json, files: list[Json]) -> None:

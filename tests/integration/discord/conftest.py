@@ -29,6 +29,7 @@ from schema import facts as f
 from schema.envelope import Append, Recorded
 from schema.sealed import Sealed, key_id
 from tests.integration.local_discord.conftest import Process
+from tests.openapi import undocumented
 
 Json = dict[str, Any]
 
@@ -242,10 +243,12 @@ class Installation:
 
 @pytest.fixture
 def discord(tmp_path: Path) -> Generator[Process]:
+    """Whatever the bot sends in a test must be what Discord documents, and so must what it is answered."""
     process = Process(tmp_path / "discord")
     process.start()
     yield process
     process.kill()
+    assert undocumented(process.calls()) == []
 
 
 @pytest.fixture

@@ -238,6 +238,31 @@ async def test_only_who_asked_is_told(installation: Installation, people: People
         )
 
 
+async def test_a_message_that_is_no_prompt_is_answered_with_the_reason_once(
+    installation: Installation, people: People, general: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, words = people["alice"], people["bob"], "nothing in that message"
+    reported = _records(e.Replied)
+    async with installation.bot(engine=True) as bot:
+        thread = await start(alice, general)
+        await bob.say(thread, "may I?")
+        await bot.log.wait(lambda: bot.log.of(e.Refused))
+        bot.log.held, bot.log.holds = anyio.Event(), reported
+        await alice.say(thread, "", files=[("photo.png", b"x")])
+        await sees(alice, thread, words)
+    monkeypatch.setattr(chat, "_NONCE_LIFE", 0)
+    monkeypatch.setattr(chat, "nonce", _new_nonce)
+    async with installation.bot(engine=True) as bot:
+        await bot.log.wait(lambda: bot.log.of(e.Replied))
+    told = [
+        one["content"]
+        for one in alice.messages(thread)
+        if one["author"].get("bot") and "Claude Code" not in one["content"]
+    ]
+    assert len(told) == 1
+    assert words in told[0]
+
+
 async def test_a_closed_thread_offers_once_to_start_again(
     installation: Installation, people: People, general: str
 ) -> None:
@@ -437,6 +462,16 @@ async def test_files_are_handed_over_in_parts_that_discord_takes(
             ("big.bin.part03", 1000),
             ("big.bin.part04", 500),
         ]
+
+
+async def test_a_session_that_left_no_files_says_so(installation: Installation, people: People, general: str) -> None:
+    alice = people["alice"]
+    installation.agent.play = _idle
+    installation.agent.files = [File(name="transcript.jsonl", data=b"{}")]
+    async with installation.bot(engine=True) as bot:
+        thread = await start(alice, general)
+        assert await _close(alice, bot, thread) == "posted"
+        await sees(alice, thread, "left no files")
 
 
 async def test_files_that_cannot_be_posted_are_kept(installation: Installation, people: People, general: str) -> None:

@@ -200,6 +200,24 @@ async def test_messages_edits_and_deletions_of_people_are_recorded(
         assert [one.what for one in bot.log.of(e.Received)] == ["command", "message", "edit", "delete", "message"]
 
 
+async def test_what_is_written_while_the_database_is_away_waits_and_its_thread_says_so_once(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True) as bot:
+        thread = await start(alice, general)
+        await alice.wait_message(thread, lambda one: "Claude Code" in one["content"], "the head")
+        bot.log.away = True
+        await alice.say(thread, "first")
+        told = await alice.wait_message(thread, lambda one: "The database is away" in one["content"], "how it stands")
+        assert "データベースに届きません" in told["content"]
+        await alice.say(thread, "second")
+        bot.log.away = False
+        await bot.log.wait(lambda: len(bot.log.of(e.PromptQueued)) == 2)
+        await alice.wait_message(thread, lambda one: "Queued: second" in one["content"], "the second prompt")
+        assert len([one for one in alice.messages(thread) if "The database is away" in one["content"]]) == 1
+
+
 async def test_a_long_paste_is_read(installation: Installation, people: People, general: str) -> None:
     alice = people["alice"]
     async with installation.bot(engine=True) as bot:
@@ -211,6 +229,7 @@ async def test_a_long_paste_is_read(installation: Installation, people: People, 
         await alice.say(thread, "", files=[("message.txt", b"x" * 900_000)])
         await bot.log.wait(lambda: bot.log.of(e.Refused))
         assert [one.reason for one in bot.log.of(e.Refused)] == ["too_long"]
+        await alice.wait_message(thread, lambda one: "too long for one prompt" in one["content"], "why it is refused")
 
 
 async def test_what_was_said_while_nobody_listened_is_caught_up_in_order(

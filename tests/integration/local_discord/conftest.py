@@ -18,6 +18,7 @@ from adapters.local.discord.limits import Limits
 from adapters.local.discord.rest import PREFIX, Rest
 from adapters.local.discord.server import Server
 from adapters.local.discord.store import Store
+from tests.openapi import undocumented
 
 Json = dict[str, Any]
 
@@ -32,7 +33,7 @@ class Process:
 
     def start(self) -> Json:
         port = str(self.info.get("port", 0))
-        arguments = ["-m", "adapters.local.discord", "--state", str(self.folder), "--port", port]
+        arguments = ["-m", "adapters.local.discord", "--state", str(self.folder), "--port", port, "--bodies"]
         self._process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout
         self.info = json.loads(self._process.stdout.readline())
@@ -46,15 +47,25 @@ class Process:
             self._process = None
 
     def requests(self) -> list[Json]:
-        return [json.loads(line) for line in (self.folder / "requests.jsonl").read_text().splitlines()]
+        return self._lines("requests.jsonl")
+
+    def calls(self) -> list[Json]:
+        """The same with what was sent and answered, but for requests that failed on purpose."""
+        return self._lines("bodies.jsonl")
+
+    def _lines(self, name: str) -> list[Json]:
+        file = self.folder / name
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 @pytest.fixture
 def discord(tmp_path: Path) -> Generator[Process]:
+    """Whatever a test does with it must be what Discord documents."""
     process = Process(tmp_path / "discord")
     process.start()
     yield process
     process.kill()
+    assert undocumented(process.calls()) == []
 
 
 class Time:

@@ -92,6 +92,13 @@ async def test_a_message_has_one_thread_and_it_has_the_messages_id(local: Local)
     assert (await local.call("POST", path, {"name": "t"}))[2]["code"] == 160004
 
 
+async def test_a_thread_falls_asleep_after_one_of_four_times(local: Local) -> None:
+    path = f"/channels/{local.general}/threads"
+    for minutes, expected in ((10080, 201), (604_800, 400)):
+        asked = {"name": "t", "type": 11, "auto_archive_duration": minutes}
+        assert (await local.call("POST", path, asked))[0] == expected
+
+
 async def test_what_it_lacks_it_says_loudly(local: Local) -> None:
     status, _, body = await local.call("GET", "/voice/regions")
     assert status == 501

@@ -99,6 +99,14 @@ def test_tools_are_compact_and_their_failures_are_not() -> None:
     ]
 
 
+def test_a_line_that_could_not_be_read_is_told_of_and_an_unknown_one_is_not() -> None:
+    (shown,) = show(done(f.Skipped(what="too_long"), f.Skipped(what="broken"), f.Skipped(what="unknown")))
+    assert shown.content.splitlines()[:-1] == [
+        "-# ⚠️ Claude printed a line that is too long to be read (more than 16 MB).",
+        "-# ⚠️ Claude printed a line that could not be read.",
+    ]
+
+
 def test_only_the_newest_message_of_a_turn_has_stop() -> None:
     shown = show(turn(f.Said(text=box("word " * 1000))))
     assert len(shown) == 3

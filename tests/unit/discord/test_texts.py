@@ -31,6 +31,8 @@ NAMES = {
     | {"note-disk-filled"},
     "turn notes": {"note-turn-completed", "note-turn-failed"},
     "hand-overs": {"note-handover-kept", "note-handover-lost"},
+    "lines that cannot be read": {f"skipped-{what}" for what in re.findall(r'Skipped\(what="(\w+)"', CLAUDE)}
+    - {"skipped-unknown"},
     "replies": set(re.findall(r'_reply\(.*?, "([\w-]+)"', ENGINE)) | {"stopping"},
     "cuts": {f"cut-why-{why}" for why in re.findall(r'(?:TurnCut\(.*why=|cut(?:_sent)?\(session, )"(\w+)"', ENGINE)},
     "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)},
