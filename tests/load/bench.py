@@ -8,10 +8,12 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from adapters import telemetry
+from adapters.settings import Logging
 from tests.databases import databases
-from tests.load import figures, log
+from tests.load import actors, discord, figures, live, log
 
-MODULES = (log,)
+MODULES = (log, actors, discord, live)
 """Each registers its figures."""
 
 
@@ -25,12 +27,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="figures whose name begins like this")
     parser.add_argument("--rounds", type=int, default=5, help="at least 5 for figures to quote")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--scale", type=float, default=1.0, help="less than 1 only shows that everything runs")
     options = parser.parse_args()
     names = [name for name in figures.FIGURES if name.startswith(options.only)]
     if not names:
         parser.error(f"no figure begins with {options.only!r}: there are {', '.join(figures.FIGURES)}")
+    telemetry.configure(Logging(format="console", level="error"))
     with databases(durable=True) as server:
-        uvloop.run(run(figures.Bench(server, options.rounds, options.seconds), names))
+        uvloop.run(run(figures.Bench(server, options.rounds, options.seconds, options.scale), names))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A figure is the ratio of ours to a baseline: the same work done by hand. Both are measured in turn in one run, since absolute
 numbers depend on the machine and on what else it does. `ratio` is the median of the rounds' ratios, `lo` and `hi` are their
-extremes. To add one, write an `async def` here or in a module that bench.py imports, and decorate it:
+extremes. What has nothing to be compared with is told in its own unit, and its `baseline` says so (`Bench.tell`).
+To add one, write an `async def` in a module of MODULES (bench.py), and decorate it:
 
     @figure
     async def append_1(bench):
@@ -25,11 +26,19 @@ Measure = Callable[[], Awaitable[float]]
 
 
 class Bench(NamedTuple):
-    """What figures are measured with. `seconds`: of one measurement of a rate."""
+    """What figures are measured with.
+
+    `seconds`: of one measurement of a rate. `scale`: 1 for figures to quote; less only shows that everything runs.
+    """
 
     server: Databases
     rounds: int
     seconds: float
+    scale: float = 1.0
+
+    def some(self, number: int) -> int:
+        """So many of something, at full scale."""
+        return max(1, round(number * self.scale))
 
     async def compare(self, name: str, *, ours: Measure, baseline: Measure, to: str) -> None:
         """Measure, and print the figure."""
@@ -45,6 +54,14 @@ class Bench(NamedTuple):
             ratios.append(mine / theirs)
             rates.append((mine, theirs))
         report(name, ratios, f"{to}: {statistics.median(theirs for _, theirs in rates):.5g}")
+
+    async def tell(self, name: str, measure: Measure, baseline: str) -> None:
+        """Measure what has no baseline of its own in this run, and print the figure. `baseline` says what a 1 would be."""
+        values: list[float] = []
+        for _ in range(self.rounds):
+            gc.collect()
+            values.append(await measure())
+        report(name, values, baseline)
 
     async def rate(self, works: list[Callable[[], Awaitable[object]]]) -> float:
         """How often per second `works` are done when each is done again and again, all at once."""

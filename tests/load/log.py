@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -17,23 +17,12 @@ from engine.evolve import fold
 from engine.session import Session
 from schema.codec import encode
 from schema.envelope import Append, Draft, Write
-from schema.events import (
-    Delivered,
-    EffectFailed,
-    Event,
-    JournalRead,
-    MessageShown,
-    PromptQueued,
-    PromptSent,
-    TurnEnded,
-    TurnStarted,
-)
-from schema.facts import PromptStarted, Said, ToolCalled, ToolReturned
+from schema.events import EffectFailed, Event, PromptQueued
 from schema.sealed import Sealed
 from tests.load.figures import Bench, figure
+from tests.load.sessions import TEXT, fill, turn
 
 _BODY = 296  # bytes, as in notes on what others measured
-_TEXT = "a short text that people or Claude wrote, in some language, about as long as most of them are. " * 3
 _RAW = """
 drop table if exists raw;
 create table raw (position bigint generated always as identity primary key, data bytea not null)
@@ -43,11 +32,11 @@ create table raw (position bigint generated always as identity primary key, data
 def _plain(number: int) -> EffectFailed:
     """An event whose stored body has 296 bytes, with nothing sealed in it."""
     empty = EffectFailed(what="show:12", attempt=number % 10, why="", retry=None)
-    return EffectFailed(what="show:12", attempt=number % 10, why=_TEXT[: _BODY - len(encode(empty)[1])], retry=None)
+    return EffectFailed(what="show:12", attempt=number % 10, why=TEXT[: _BODY - len(encode(empty)[1])], retry=None)
 
 
 def _sealed(box: Sealed, number: int) -> PromptQueued:
-    return PromptQueued(prompt=str(number), by="7", text=box, size=len(_TEXT))
+    return PromptQueued(prompt=str(number), by="7", text=box, size=len(TEXT))
 
 
 @asynccontextmanager
@@ -82,7 +71,7 @@ async def _appends(bench: Bench, log: PostgresEventLog, keyring: PostgresKeyring
         epoch = await log.lease(stream)
         key = await keyring.prepare(stream, "7")
         versions = itertools.count(len(await log.read_stream(stream)))
-        text = _TEXT[:_BODY]
+        text = TEXT[:_BODY]
 
         async def append() -> None:
             version = next(versions)
@@ -97,6 +86,7 @@ async def _appends(bench: Bench, log: PostgresEventLog, keyring: PostgresKeyring
 
 
 async def _append(bench: Bench, name: str, actors: int, *, seal: bool) -> None:
+    actors = bench.some(actors)
     async with _log(bench) as (log, keyring, dsn):
         await bench.compare(
             name,
@@ -139,6 +129,7 @@ async def plain_append_256(bench: Bench) -> None:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 _STREAMS, _EVENTS = 200, 1_000  # each; 200,000 events in all
+_READ = 60  # streams in one measurement
 _PAGE = 500
 _FETCH_STREAM = """
 select position, stream, version, kind, payload, hash, at, actor, cause, key
@@ -150,58 +141,14 @@ from events where position > $1 and position <= $2 order by position
 """
 
 
-def _turn(number: int, box: Sealed) -> Sequence[Event]:
-    """Ten events of a session: a prompt, what Claude did about it, and how it was shown."""
-    prompt = str(number)
-    journal = [
-        JournalRead(epoch=1, start=number * 4000 + step * 1000, end=number * 4000 + step * 1000 + 999, facts=(fact,))
-        for step, fact in enumerate(
-            [
-                PromptStarted(prompt=prompt),
-                ToolCalled(tool="toolu_01", name="Bash", summary=box),
-                ToolReturned(tool="toolu_01", failed=False, output=box),
-                Said(text=box),
-            ]
-        )
-    ]
-    return [
-        PromptQueued(prompt=prompt, by="7", text=box, size=296),
-        PromptSent(prompt=prompt),
-        Delivered(item=f"prompt:{prompt}", life=1),
-        TurnStarted(turn=number, prompt=prompt, by="7"),
-        *journal,
-        TurnEnded(turn=number, outcome="completed"),
-        MessageShown(part=f"turn:{number}", index=0, message="123456789012345678", rev=99, final=True),
-    ]
-
-
 @asynccontextmanager
-async def _filled(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Connection]]:
+async def _sessions(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Connection]]:
     """A log of 200 sessions of 1,000 events, which wrote in turn."""
     dsn = await bench.server.create()
     connection = await asyncpg.connect(dsn)
-    box = seal_text(Cipher(bytes(32)), 1, _TEXT[:200])
-    sessions = [event for number in range(1, _EVENTS // 10 + 1) for event in _turn(number, box)]
-    rows = [
-        (
-            index * _STREAMS + stream,
-            stream,
-            index + 1,
-            *encode(event),
-            bytes(32),
-            1_790_000_000_000_000 + index,
-            "bot",
-            0,
-            None,
-        )
-        for index, event in enumerate(sessions)
-        for stream in range(1, _STREAMS + 1)
-    ]
-    await connection.execute("insert into streams (name) select 'session:' || g from generate_series(1, 200) as g")
-    columns = ["position", "stream", "version", "kind", "payload", "key_id", "hash", "at", "actor", "cause", "key"]
-    await connection.copy_records_to_table("events", records=rows, columns=columns)
-    await connection.execute("update log_head set position = (select max(position) from events)")
-    await connection.execute("vacuum analyze events")
+    box = seal_text(Cipher(bytes(32)), 1, TEXT[:200])
+    events = [event for number in range(1, bench.some(_EVENTS // 10) + 1) for event in turn(number, box)]
+    await fill(connection, {f"session:{number}": events for number in range(1, bench.some(_STREAMS) + 1)})
     try:
         async with open_log(dsn) as log:
             yield log, connection
@@ -213,46 +160,48 @@ async def _filled(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Connec
 @figure
 async def read_stream(bench: Bench) -> None:
     """Sessions of 1,000 events, decoded and folded."""
-    async with _filled(bench) as (log, connection):
+    streams, events = range(1, bench.some(_READ) + 1), 10 * bench.some(_EVENTS // 10)
+    async with _sessions(bench) as (log, connection):
         fetch = await connection.prepare(_FETCH_STREAM)
 
         async def ours() -> float:
             start = time.perf_counter()
-            for stream in range(1, 61):
+            for stream in streams:
                 session = fold(await log.read_stream(f"session:{stream}"), Session())
-                assert session.version == _EVENTS
+                assert session.version == events
             return 1 / (time.perf_counter() - start)
 
         async def baseline() -> float:
             start = time.perf_counter()
-            for stream in range(1, 61):
-                assert len(await fetch.fetch(stream, 0)) == _EVENTS
+            for stream in streams:
+                assert len(await fetch.fetch(stream, 0)) == events
             return 1 / (time.perf_counter() - start)
 
         await ours()
         await bench.compare(
-            "read_stream", ours=ours, baseline=baseline, to="fetching the rows of 60 streams, times a second"
+            "read_stream", ours=ours, baseline=baseline, to=f"fetching the rows of {_READ} streams, times a second"
         )
 
 
 @figure
 async def replay(bench: Bench) -> None:
     """The whole log, decoded, counted by kind."""
-    async with _filled(bench) as (log, connection):
+    async with _sessions(bench) as (log, connection):
+        head = await log.head()
         fetch = await connection.prepare(_FETCH_PAGE)
 
         async def ours() -> float:
             start, count = time.perf_counter(), Counter[type[Event]]()
             async for page in log.replay():
                 count.update([type(recorded.event) for recorded in page])
-            assert count.total() == _STREAMS * _EVENTS
+            assert count.total() == head
             return 1 / (time.perf_counter() - start)
 
         async def baseline() -> float:
             start, count = time.perf_counter(), 0
             while rows := await fetch.fetch(count, count + _PAGE):
                 count += len(rows)
-            assert count == _STREAMS * _EVENTS
+            assert count == head
             return 1 / (time.perf_counter() - start)
 
         await ours()

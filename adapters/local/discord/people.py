@@ -108,6 +108,14 @@ class Person:
         """waiting, answered or failed."""
         return str(self._interactions.get(identity, {}).get("state", "waiting"))
 
+    def answered_at(self, identity: str) -> float:
+        """When the bot answered an interaction, by Discord's clock (seconds since the Unix epoch)."""
+        return float(self._interactions[identity]["answered_at"])
+
+    def answer_seconds(self, identity: str) -> float:
+        """How long Discord waited for that answer."""
+        return self.answered_at(identity) - float(self._interactions[identity]["at"])
+
     async def wait(self, holds: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:  # noqa: ASYNC109 - tells what was seen
         """Until `holds()` gives something; returns it. Raises TimeoutError telling `what` was waited for and what was seen."""
         with anyio.move_on_after(timeout):

@@ -253,7 +253,8 @@ class Server:
             raise DiscordError(404, 10062, "Unknown interaction")
         if kept["state"] != "waiting":
             raise DiscordError(400, 40060, "Interaction has already been acknowledged.")
-        kept = kept | {"state": "answered"}
+        answered: Json = {"state": "answered", "answered_at": self.clock()}
+        kept = kept | answered
         data: Json = asked.get("data") or {}
         answer: Json = {"interaction": {"id": identity, "type": kept["type"]}}
         if asked["type"] in {4, 5}:

@@ -1,0 +1,26 @@
+"""`make bench` does not rot: every figure is measured once here, of next to nothing. What it says is of no use then."""
+
+import json
+
+import pytest
+
+from tests.databases import Databases
+from tests.load import bench, figures
+
+NAMES = {
+    *(f"{kind}_{actors}" for kind in ("append", "plain_append") for actors in (1, 32, 256)),
+    *("read_stream", "replay", "ack", "ack_burst_200", "idle_actor_bytes", "wake_up", "restart_1000", "line_to_edit"),
+}
+
+
+def test_every_figure_is_there() -> None:
+    assert set(figures.FIGURES) == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+async def test_a_figure_can_be_measured(pg_server: Databases, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await bench.run(figures.Bench(pg_server, rounds=1, seconds=0.05, scale=0.01), [name])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(told) == {"figure", "ratio", "lo", "hi", "baseline"}
+    assert told["figure"] == name
+    assert told["ratio"] > 0
