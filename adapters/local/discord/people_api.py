@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -14,7 +15,7 @@ from adapters.local.discord.rest import Rest, read_body
 from adapters.local.discord.server import DiscordError, Server
 from adapters.local.discord.shapes import Json
 from adapters.local.discord.watching import Watching
-from adapters.local.script import LANGUAGES, Script, StepError
+from adapters.local.script import LANGUAGES, Lines, Script, StepError
 
 LARGEST_FILE = 10 << 20
 _SHOWN_INLINE = {"image/png", "image/jpeg", "image/gif", "image/webp"}
@@ -209,20 +210,31 @@ class PeopleApi:
         return {}
 
     async def _perform(self, name: str, channel: str) -> None:
+        """Play it to the end, and tell each step in the order in which it happened."""
         language = "ja" if self._server.store.world["people"][name]["locale"] == "ja" else "en"
         lines = msgspec.structs.replace(LANGUAGES[language], person=name)
         steps = list(lines.steps.values())
-        tasks: set[asyncio.Task[None]] = set()
+        told: asyncio.Queue[Json] = asyncio.Queue()
+
+        def tell(state: str, **more: Any) -> None:
+            told.put_nowait({"state": state, "person": name, "steps": len(steps)} | more)
 
         def say(line: str) -> None:
             done = line.partition("✓ ")[2].partition(" — ")[0]
             if done in steps:
-                step = {"step": steps.index(done) + 1, "steps": len(steps), "words": done}
-                task = asyncio.ensure_future(self._tell_play({"state": "playing", "person": name} | step))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+                tell("playing", step=steps.index(done) + 1, words=done)
 
-        await self._tell_play({"state": "playing", "person": name, "step": 0, "steps": len(steps), "words": ""})
+        tell("playing", step=0, words="")
+        telling = asyncio.ensure_future(self._tell_play(told))
+        try:
+            await self._perform_as(name, channel, lines, say)
+            tell("done")
+        except (StepError, PersonError, aiohttp.ClientError, OSError) as error:
+            tell("failed", words=str(error)[:300])
+        await told.join()
+        telling.cancel()
+
+    async def _perform_as(self, name: str, channel: str, lines: Lines, say: Callable[[str], None]) -> None:
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http:
             port = self._server.files_url.rpartition("/")[0].rpartition(":")[2]
@@ -232,16 +244,14 @@ class PeopleApi:
             try:
                 await one.connected()
                 await Script(one, channel, lines, say).run()
-            except (StepError, PersonError, aiohttp.ClientError, OSError) as error:
-                await self._tell_play({"state": "failed", "person": name, "words": str(error)[:300]})
-            else:
-                await self._tell_play({"state": "done", "person": name})
             finally:
                 following.cancel()
 
-    async def _tell_play(self, how: Json) -> None:
-        self._watching.playing = how
-        await self._server.show("", "PLAY", how)
+    async def _tell_play(self, told: asyncio.Queue[Json]) -> None:
+        while True:
+            self._watching.playing = await told.get()
+            await self._server.show("", "PLAY", self._watching.playing)
+            told.task_done()
 
     # --- what people see ---------------------------------------------------------------------------------------------
 

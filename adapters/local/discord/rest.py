@@ -65,7 +65,7 @@ class Rest:
             ("POST", "/channels/{channel}/threads", self._thread),
             ("PUT", f"{message}/reactions/{{emoji}}/@me", self._react),
             ("PUT", "/channels/{channel}/thread-members/{user}", self._nothing),
-            ("POST", "/channels/{channel}/typing", self._nothing),
+            ("POST", "/channels/{channel}/typing", self._typing),
             ("GET", "/guilds/{guild}/threads/active", self._active),
         ]
         return [
@@ -166,6 +166,12 @@ class Rest:
 
     async def _nothing(self, request: web.Request) -> web.StreamResponse:
         self._server.channel(request.match_info["channel"])
+        return web.Response(status=204)
+
+    async def _typing(self, request: web.Request) -> web.StreamResponse:
+        channel = self._server.channel(request.match_info["channel"])["id"]
+        who = self._server.store.world["application"]
+        await self._server.show("", "TYPING_START", {"channel_id": channel, "user_id": who})
         return web.Response(status=204)
 
     # --- the bot itself ----------------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ class Server:
             "state": "waiting",
         }
         self.store.put("interaction", sent["id"], kept)
-        await self.show(person, "INTERACTION", kept)
+        await self.show(person, "INTERACTION", _told(kept))
         await self.gateway.dispatch("INTERACTION_CREATE", sent)
         loop = asyncio.get_running_loop()
         loop.call_later(ANSWER_SECONDS, lambda: self._expire(loop, sent["id"]))
@@ -243,7 +243,7 @@ class Server:
         if kept and kept["state"] == "waiting":
             failed = kept | {"state": "failed"}
             self.store.put("interaction", identity, failed)
-            task = loop.create_task(self.show(kept["person"], "INTERACTION", failed))
+            task = loop.create_task(self.show(kept["person"], "INTERACTION", _told(failed)))
             task.add_done_callback(lambda _: None)
 
     async def callback(self, identity: str, token: str, asked: Json) -> Json:
@@ -268,10 +268,15 @@ class Server:
                 "response_message_ephemeral": bool(flags & EPHEMERAL),
             }
             await self._show_answer(kept, made)
+        elif asked["type"] == 8:
+            await self.show(kept["person"], "AUTOCOMPLETE", {"id": identity, "choices": data.get("choices") or []})
+        elif asked["type"] == 9:
+            kept["modal"] = data | {"components": shapes.number_components(data.get("components") or [])}
+            await self.show(kept["person"], "MODAL", {"id": identity} | kept["modal"])
         elif asked["type"] == 7 and kept["message_id"]:
             await self.edit(kept["channel_id"], kept["message_id"], self.store.world["application"], data, [])
         self.store.put("interaction", identity, kept)
-        await self.show(kept["person"], "INTERACTION", kept)
+        await self.show(kept["person"], "INTERACTION", _told(kept))
         return answer
 
     def _private(self, kept: Json, content: str, flags: int, data: Json) -> Json:
@@ -331,6 +336,11 @@ def _check_archiving(asked: Json) -> None:
     if minutes not in {60, 1440, 4320, 10080}:
         wrong: Json = {"code": "BASE_TYPE_CHOICES", "message": "Value must be one of (60, 1440, 4320, 10080)."}
         raise DiscordError(400, 50035, "Invalid Form Body", {"auto_archive_duration": {"_errors": [wrong]}})
+
+
+def _told(kept: Json) -> Json:
+    """What a person's page hears of an interaction: its token is the bot's alone."""
+    return {name: value for name, value in kept.items() if name not in {"token", "modal"}}
 
 
 def _check(content: str, asked: Json, files: list[Json]) -> None:

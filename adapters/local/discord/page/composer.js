@@ -117,7 +117,7 @@ function showPicker() {
   picker.replaceChildren(...found.map((one, index) => {
     const option = make("div", { role: "option", id: `pick${index}`, "aria-selected": String(index === 0) },
       make("span", { class: "line" }, one.line, ...one.options.map((option_) => make("span", { class: `option${option_.required ? " required" : ""}` }, option_.name))),
-      make("span", { class: "dim" }, describe(one.part)));
+      make("span", { class: "from" }, nameOf(state.bot)), make("span", { class: "dim" }, describe(one.part)));
     option.onmousedown = (event) => { event.preventDefault(); pick(index); };
     return option;
   }));
@@ -154,11 +154,14 @@ function pick(index) {
 
 // --- what changes about the box
 
+const narrow = matchMedia("(max-width: 760px)");
+narrow.onchange = () => { if (here()) showBox(); };
+
 function showBox() {
   const channel = here();
   const state_ = channel.thread_metadata;
   const name = channel.type === 0 ? `#${channel.name}` : channel.name;
-  text.placeholder = state_?.locked ? say("placeholder_locked") : state_?.archived ? say("placeholder_closed") : say("placeholder", name);
+  text.placeholder = state_?.locked ? say("placeholder_locked") : state_?.archived ? say("placeholder_closed") : say(narrow.matches ? "composer" : "placeholder", name);
   text.setAttribute("aria-label", say("composer", name));
   for (const [id, picture] of [["attach", "plus"], ["send", "send"]]) {
     at(id).replaceChildren(icon(picture));

@@ -8,6 +8,7 @@ import "./sidebar.js";
 import "./composer.js";
 import "./modal.js";
 import "./log.js";
+import "./keys.js";
 
 const asked = new URLSearchParams(location.search);
 state.token = asked.get("token") ?? "";

@@ -29,7 +29,8 @@ function showAll() {
   list.replaceChildren(...nodes, ...rows(there));
   list.setAttribute("aria-label", say("messages", channel.name));
   scroller.setAttribute("aria-label", say("messages", channel.name));
-  toEnd();
+  if (there.length || isThread(channel)) toEnd();
+  else scroller.scrollTop = 0; // who is here for the first time begins to read at the beginning
   sayRead();
 }
 
@@ -135,7 +136,7 @@ document.addEventListener("visibilitychange", sayRead);
 function draw(message, last) {
   const joined = last && !message.person && !last.person && last.author.id === message.author.id && message.type === last.type && message.type === 0
     && dayOf(last) === dayOf(message) && new Date(message.timestamp) - new Date(last.timestamp) < TOGETHER_MS;
-  const element = make("article", { id: `m${message.id}`, "data-id": message.id });
+  const element = make("article", { id: `m${message.id}`, "data-id": message.id, tabIndex: -1 });
   if (joined) element.classList.add("joined");
   const one = { element, parts: new Map() };
   drawn.set(message.id, one);

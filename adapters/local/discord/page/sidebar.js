@@ -19,7 +19,7 @@ function showChannels() {
       closed.length > 0 && make("details", { open: closedOpen || closed.some((one) => one.id === state.channel) },
         make("summary", {}, say("archived", closed.length)), make("ul", { class: "threads" }, ...closed.map((one) => make("li", {}, entry(one))))));
   });
-  at("channels").replaceChildren(make("ul", {}, ...items));
+  at("channels").replaceChildren(make("h3", {}, say("category")), make("ul", {}, ...items));
   if (focused) at("channels").querySelector(`[data-channel="${focused}"]`)?.focus();
   at("sidebar").setAttribute("aria-label", say("channels"));
   const news = Object.keys(state.unread).some((one) => one !== state.channel && state.channels[one]);

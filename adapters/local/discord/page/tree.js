@@ -95,4 +95,4 @@ setInterval(() => {
 }, 1000);
 
 /** A short time of a day, as beside a name. */
-export const clock = (date) => date.toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
+export const clock = (date) => date.toLocaleTimeString(language(), { hour: "numeric", minute: "2-digit" });
