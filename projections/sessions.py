@@ -12,7 +12,10 @@ from schema.events import Event
 
 
 class Row(msgspec.Struct):
-    """`state` is requested, waiting, starting, ready, working, lost, closing or closed: coarser than the engine's phase."""
+    """`state` is requested, waiting, starting, ready, working, lost, closing or closed: coarser than the engine's phase.
+
+    `erased`: how many persons' texts were erased. Who started it is erased with their texts.
+    """
 
     guild: str = ""
     channel: str = ""
@@ -28,6 +31,7 @@ class Row(msgspec.Struct):
     failed: int = 0
     answers: int = 0
     closed: int = 0
+    erased: int = 0
 
 
 def _requested(row: Row, event: e.Requested) -> None:
@@ -62,6 +66,12 @@ def _answered(row: Row, _event: e.AnswerGiven) -> None:
     row.answers += 1
 
 
+def _erased(row: Row, event: e.Erased) -> None:
+    row.erased += 1
+    if row.starter == event.person:
+        row.starter = ""
+
+
 def _nothing(_row: Row, _event: Event) -> None:
     """The event changes the state alone."""
 
@@ -80,6 +90,7 @@ _STEPS: Mapping[type[Event], tuple[str, Callable[[Row, Any], None]]] = {
     e.AnswerGiven: ("", _answered),
     e.CloseAsked: ("closing", _nothing),
     e.Closed: ("closed", _nothing),
+    e.Erased: ("", _erased),
 }
 _LAST = ("closing", "closed")
 

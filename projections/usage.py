@@ -102,6 +102,17 @@ def _gone(row: Row, recorded: Recorded) -> None:
     row.since = 0
 
 
+def _erased(row: Row, recorded: Recorded) -> None:
+    """What was used stays, and is nobody's."""
+    assert isinstance(recorded.event, e.Erased)
+    erased = recorded.event.person
+    row.starter, row.person = ("" if one == erased else one for one in (row.starter, row.person))
+    before, row.counts = row.counts, {}
+    for key, counts in before.items():
+        day, person, model = key.split("/", 2)
+        row.at(int(day) * DAY, "" if person == erased else person, model).add(counts)
+
+
 USAGE = Keyed(
     name="usage",
     version=1,
@@ -115,6 +126,7 @@ USAGE = Keyed(
         e.UsageCounted: _counted,
         e.SandboxReserved: _reserved,
         e.SandboxGone: _gone,
+        e.Erased: _erased,
     },
 )
 

@@ -79,6 +79,7 @@ def sessions(
 
 
 async def _sessions(wanted: Any, json: bool, source: Source) -> None:  # noqa: FBT001 - a flag of the command line
+    await source.current()
     rows = await read_view(source.history.pool, SESSIONS)
     found = sorted(((key, row) for key, row in rows.items() if wanted(row)), key=lambda one: -one[1].last)
     if json:
@@ -173,6 +174,7 @@ class _Line(msgspec.Struct):
 
 
 async def _usage(wanted: Any, parts: Sequence[str], listed: pricing.Prices, json: bool, source: Source) -> None:  # noqa: FBT001 - a flag of the command line
+    await source.current()
     rows = await read_view(source.history.pool, USAGE)
     lines: dict[tuple[str, ...], _Line] = {}
     for total in totals(rows.values(), _now()):
@@ -240,6 +242,7 @@ def views(*, json: Flag = False, where: Where = _WHERE) -> int:
 
 
 async def _views(json: bool, source: Source) -> None:  # noqa: FBT001 - a flag of the command line
+    await source.current()
     found = {lag.view: lag for lag in await lags(source.history.pool)}
     if json:
         for name, view in FOLLOWED.items():
@@ -303,6 +306,7 @@ def rebuild(
 
 
 async def _rebuild(chosen: Sequence[Keyed], fresh: bool, check: bool, json: bool, source: Source) -> int:  # noqa: FBT001 - flags of the command line
+    await source.current()
     outcomes: list[Outcome] = []
     errors = Console(stderr=True, markup=False, highlight=False)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

@@ -15,7 +15,7 @@ import msgspec
 from adapters.postgres import errors
 from adapters.postgres.connect import Connection, Pool, connect
 from adapters.postgres.reader import Reader
-from adapters.postgres.views import Build, Generation, check_place
+from adapters.postgres.views import Build, Generation, Moved, check_place, live_build
 from engine.ports import GiveUp, TryAgain
 from projections.keyed import Keyed
 
@@ -98,6 +98,31 @@ async def rebuild(
             return await _finish(connection, reader, view, build, rows, switch=switch)
         finally:
             connection.terminate()
+
+
+async def catch_up(dsn: str, reader: Reader, view: Keyed) -> None:
+    """Have the view that is read take in what the log holds now, if it is of this version. Raises GiveUp, TryAgain, CodecError."""
+    head = await reader.head()
+    with errors.translated():
+        connection = await connect(dsn)
+        try:
+            while True:
+                live = await live_build(connection, view.name)
+                if live is None or live.version != view.version or live.position >= head:
+                    return
+                await check_place(connection, view.name, live)
+                try:
+                    await _advance(reader, Generation(connection, view, live), head)
+                except Moved:  # somebody follows it: whoever is faster
+                    continue
+        finally:
+            connection.terminate()
+
+
+async def _advance(reader: Reader, rows: Generation, end: int) -> None:
+    async for page in reader.replay(after=rows.position, until=end):
+        await rows.fold(page)
+    await rows.write()
 
 
 @asynccontextmanager
@@ -186,9 +211,7 @@ async def _meet(connection: Connection, reader: Reader, view: Keyed, live: Build
         behind, end = Generation(connection, view, live), rows.position
     else:
         return
-    async for page in reader.replay(after=behind.position, until=end):
-        await behind.fold(page)
-    await behind.write()
+    await _advance(reader, behind, end)
 
 
 async def _compare(connection: Connection, view: Keyed, live: Build, build: Build) -> tuple[int, list[Difference]]:

@@ -11,7 +11,7 @@ from projections.keyed import Keyed, stored
 from schema.envelope import Recorded
 from schema.events import Event, UsageCounted
 from tests.property.profile import PROFILE
-from tests.property.strategies import SESSION_EVENTS, USAGE_EVENTS
+from tests.property.strategies import SESSION_EVENTS, VIEW_EVENTS
 from tests.unit.projections.history import recorded
 
 _TIMES = st.integers(1, 5 * 86_400_000_000)
@@ -20,7 +20,7 @@ _TIMES = st.integers(1, 5 * 86_400_000_000)
 @st.composite
 def histories(draw: st.DrawFn) -> list[Recorded]:
     """Any events of three sessions, whatever a decider would say to them; time may stand, or go back."""
-    one = st.tuples(st.sampled_from("123"), st.one_of(SESSION_EVENTS, USAGE_EVENTS), _TIMES)
+    one = st.tuples(st.sampled_from("123"), st.one_of(SESSION_EVENTS, VIEW_EVENTS), _TIMES)
     return [
         recorded(f"{_family(event)}:{session}", event, position=position, at=at)
         for position, (session, event, at) in enumerate(draw(st.lists(one, max_size=60)), start=1)

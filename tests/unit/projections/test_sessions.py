@@ -69,3 +69,8 @@ def test_other_events_change_nothing() -> None:
     rows: dict[str, Any] = {}
     assert SESSIONS.fold(rows, [recorded("session:7", e.SlotAsked(place=1))]) == set()
     assert rows == {}
+
+
+def test_who_started_it_is_erased_with_their_texts() -> None:
+    assert (row(*BEGIN, e.Erased(person="2")).starter, row(*BEGIN, e.Erased(person="1")).starter) == ("1", "")
+    assert row(*BEGIN, e.Erased(person="2"), e.Erased(person="1")).erased == 2

@@ -84,3 +84,17 @@ def test_sessions_are_summed_up() -> None:
 def test_a_row_is_read_as_it_was_stored() -> None:
     row = Row(starter="1", counts={"0/1/m": Counts(turns=1)})
     assert USAGE.load('{"starter":"1","counts":{"0/1/m":{"turns":1}}}') == row
+
+
+def test_what_an_erased_person_used_stays_and_is_nobodys() -> None:
+    found = rows(
+        ("session:7", 1, requested("1")),
+        ("usage:7", 2, counted("m", 1)),
+        ("session:7", 3, turn("2")),
+        ("usage:7", 4, counted("m", 10)),
+        ("erasure:7", 5, e.Erased(person="1")),
+    )
+    assert [(total.person, total.counts.input) for total in totals(found.values(), NOON)] == [("", 1), ("2", 10)]
+    USAGE.fold(found, [recorded("erasure:7", e.Erased(person="2"), position=9, at=9)])
+    assert [(total.person, total.counts.input) for total in totals(found.values(), NOON)] == [("", 11)]
+    assert (found["7"].starter, found["7"].person) == ("", "")
