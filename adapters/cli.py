@@ -17,6 +17,8 @@ import uvloop
 
 from adapters import settings, telemetry, wiring
 from adapters.audit import commands as audit
+from adapters.audit import views
+from adapters.audit.erasing import erase
 from adapters.audit.source import AuditError
 from adapters.audit.verifying import verify
 from adapters.playground import Options, PlaygroundError, run_playground
@@ -24,7 +26,9 @@ from adapters.settings import Secret
 from engine.ports import EngineError
 
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
-for _command in (audit.log, audit.state, audit.why, verify, audit.export):
+_ASKING = (audit.log, audit.state, audit.why, verify, audit.export)
+_VIEWS = (views.sessions, views.usage, views.views, views.rebuild)
+for _command in (*_ASKING, *_VIEWS, erase):
     app.command(_command)
 
 

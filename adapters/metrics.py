@@ -30,6 +30,8 @@ class Metrics:
         self.actors = self._gauge("actors", "Sessions this process has in memory")
         self.discord_up = self._gauge("discord_up", "Whether the gateway of Discord is connected")
         self.discord_seconds = self._gauge("discord_heartbeat_seconds", "Round trip of Discord's last heartbeat")
+        self.view_events = self._gauge("view_lag_events", "Events that a view has not taken in yet", "view")
+        self.view_seconds = self._gauge("view_lag_seconds", "How long the first of them has waited for it", "view")
 
     def _counter(self, name: str, tells: str, *labels: str) -> Counter:
         return Counter(f"discord_claude_{name}", tells, labels, registry=self.registry)

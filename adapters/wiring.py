@@ -32,8 +32,10 @@ from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.metrics import Metrics
 from adapters.postgres.event_log import PostgresEventLog, open_log
 from adapters.postgres.keyring import open_keyring
+from adapters.postgres.rebuild import rebuild
 from adapters.postgres.seals import Sealer
 from adapters.postgres.tokens import Tokens
+from adapters.postgres.views import Follower, lags
 from adapters.sealing import MasterKey
 from adapters.settings import GatewaySettings, Settings
 from engine import slots
@@ -41,6 +43,7 @@ from engine.commands import Policy
 from engine.effects import Performer
 from engine.ports import Committed, GiveUp, TryAgain
 from engine.supervisor import Supervisor, World
+from projections.followed import FOLLOWED
 from schema.envelope import Append, Draft, Write
 from schema.events import UsageCounted
 
@@ -115,6 +118,8 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
             async with _probes(settings.http_port, metrics, log, discord, engine), anyio.create_task_group() as tasks:
                 tasks.start_soon(Sealer(log.pool, master).run)
+                for follower in _followers(settings.database.dsn(), log):
+                    tasks.start_soon(follower.run)
                 await discord.listen()
                 async with engine.run():
                     yield engine
@@ -198,6 +203,9 @@ async def _probes(
             now_there = await current.read()
             metrics.slots.labels("held").set(len(now_there.held))
             metrics.slots.labels("waiting").set(len(now_there.line))
+            for lag in await lags(log.pool):
+                metrics.view_events.labels(lag.view).set(lag.events)
+                metrics.view_seconds.labels(lag.view).set(max(0, now() - lag.since) / 1e6 if lag.since else 0)
 
     async def database() -> None:
         await log.head()
@@ -219,6 +227,16 @@ async def _probes(
                 yield
     finally:
         unsubscribe()
+
+
+def _followers(dsn: str, log: PostgresEventLog) -> list[Follower]:
+    """What keeps the views up with the log."""
+
+    def failed(view: str, error: Exception) -> None:
+        log_line.error("view stands still", view=view, error=str(error))
+
+    build = partial(rebuild, dsn, log)
+    return [Follower(log, dsn, view, build=build, failed=failed) for view in FOLLOWED.values()]
 
 
 def _tell_operators(metrics: Metrics, target: str, what: str, error: Exception) -> None:

@@ -332,6 +332,15 @@ class UsageCounted(_Event, frozen=True, kw_only=True, tag="usage.counted"):
     estimated: bool = False
 
 
+# --- erasure:<session> -----------------------------------------------------------------------------------------------
+
+
+class Erased(_Event, frozen=True, kw_only=True, tag="erasure.erased"):
+    """The key of everything that `person` wrote in the session, and of what was answered to it, was destroyed."""
+
+    person: str
+
+
 SessionEvent = (
     Requested
     | Refused
@@ -368,4 +377,4 @@ SessionEvent = (
     | Closed
 )
 SlotsEvent = Asked | Granted | Left | Released
-Event = Received | SessionEvent | SlotsEvent | UsageCounted
+Event = Received | SessionEvent | SlotsEvent | UsageCounted | Erased

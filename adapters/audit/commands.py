@@ -30,14 +30,16 @@ from schema.codec import decode
 from schema.envelope import Recorded
 
 NOT_AS_IT_SHOULD_BE = 4
+INTERRUPTED = 130
 _LOOK_AGAIN_SECONDS = 0.5
 
 _WHERE, _SHOWN = Where(), Shown()
 Flag = Annotated[bool, Parameter(negative=())]
+"""A switch of the command line, without a `--no-…`."""
 
 
-def run_with(where: Where, job: Callable[[Source], Awaitable[int | None]]) -> int:
-    """Do `job` with the log that `where` names. Returns the exit code."""
+def run_with(where: Where, job: Callable[[Source], Awaitable[int | None]], *, interrupted: int = 0) -> int:
+    """Do `job` with the log that `where` names. Returns the exit code; `interrupted` after Ctrl-C."""
 
     async def main() -> int:
         async with open_source(where) as source:
@@ -46,7 +48,7 @@ def run_with(where: Where, job: Callable[[Source], Awaitable[int | None]]) -> in
     try:
         return anyio.run(main)
     except KeyboardInterrupt:
-        return 0
+        return interrupted
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -39,6 +39,12 @@ class Misused(AuditError):
     code = 2
 
 
+class Refused(AuditError):
+    """Raised when it must not be done now. The message says what to do first."""
+
+    code = 5
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Where:
@@ -91,6 +97,10 @@ class Source(msgspec.Struct, frozen=True):
         if self.master is None:
             raise Misused("this needs the key file of the log: set LOG_KEY_FILE, or say --key-file FILE")
         return self.master
+
+    async def current(self) -> None:
+        """For who writes: raises GiveUp when the database is not of this release."""
+        await self.history.check(older=False)
 
     async def session(self, thread: str) -> str:
         """The session that `thread` (or the session's own id) names. Raises NotFound."""

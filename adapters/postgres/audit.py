@@ -31,7 +31,9 @@ order by e.position
 _SESSION = f"""
 with own as (
     select o.position, o.cause, o.kind, o.payload from events as o
-    where o.stream = any(array(select id from streams where name in ('session:' || $1, 'usage:' || $1)))
+    where o.stream = any(array(
+        select id from streams where name in ('session:' || $1, 'usage:' || $1, 'erasure:' || $1)
+    ))
 ), slots as (
     select e.position, {_JSON} as body from events as e where e.stream = (select id from streams where name = 'slots')
 )
@@ -84,8 +86,8 @@ class History:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
 
-    async def check(self) -> None:
-        """Raise GiveUp when there is no log here, or one of a newer release."""
+    async def check(self, *, older: bool = True) -> None:
+        """Raise GiveUp when there is no log here, or one of a newer release; or, unless that will do, of an `older` one."""
         if not await self._value(_TABLE):
             raise GiveUp("this database holds no log of discord-claude")
         newest = (await self._fetch(_MIGRATED))[0]
@@ -94,6 +96,12 @@ class History:
             raise GiveUp(
                 f"this database was migrated by a newer version of discord-claude ({newest['name']}; this version ends at "
                 f"{ours.name}): run that version or a later one"
+            )
+
+        if newest["number"] < ours.number and not older:
+            raise GiveUp(
+                f"this database was made by an older version of discord-claude ({newest['name']}; this version ends at "
+                f"{ours.name}): start the bot of this version first"
             )
 
     async def head(self) -> int:

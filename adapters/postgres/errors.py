@@ -17,6 +17,9 @@ LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncp
 FAILURES = (asyncpg.PostgresError, *LOST)
 """Everything that a statement may raise."""
 
+NotAllowed = asyncpg.InsufficientPrivilegeError
+"""The role may not do it."""
+
 REFUSED = "LG001"
 """SQLSTATE of `log_append`: something in the batch is refused."""
 MOVED_BACK = "LG002"

@@ -1,6 +1,7 @@
 """The event log in PostgreSQL: see `engine.ports.EventLog` for what it promises, README.md for how it keeps it."""
 
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,37 @@ from engine.ports import Committed, GiveUp, TryAgain
 from schema.envelope import Append, Recorded
 
 _PAUSE_SECONDS = 0.5  # of a follower whose database is away
+_MOST_OWN = 5_000  # events
+_PAGE = 500  # events
+
+
+class _Own:
+    """What this process appended and a follower has not seen yet; what is too much is forgotten, and read instead."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Sequence[Recorded]] = deque()
+        self._count = 0
+
+    def take(self, committed: Committed) -> None:
+        self._batches.append(committed.recorded)
+        self._count += len(committed.recorded)
+        while self._count > _MOST_OWN:
+            self._count -= len(self._batches.popleft())
+
+    def behind(self, position: int) -> Sequence[Recorded]:
+        """What follows `position` without a gap: a page at most."""
+        page: list[Recorded] = []
+        while self._batches and len(page) < _PAGE and self._batches[0][0].position <= position + 1:
+            batch = self._batches.popleft()
+            self._count -= len(batch)
+            page += [one for one in batch if one.position > position]
+            position = max(position, batch[-1].position)
+        return page
+
+    @property
+    def waits(self) -> bool:
+        """Something is here that does not follow yet: others appended before it."""
+        return bool(self._batches)
 
 
 class PostgresEventLog(Reader):
@@ -35,6 +67,7 @@ class PostgresEventLog(Reader):
         self._subscribers: list[Callable[[Committed], None]] = []
         self._grown: anyio.Event | None = None  # made by whoever waits
         self._woken = anyio.Event()
+        self._rings = 0  # how often others may have appended
 
     async def append(self, append: Append) -> Sequence[Recorded]:
         began = time.perf_counter()
@@ -57,19 +90,33 @@ class PostgresEventLog(Reader):
             yield
 
     async def follow(self, *, after: int) -> AsyncIterator[Sequence[Recorded]]:
-        while True:
-            grown = self._grown = self._grown or anyio.Event()
-            try:
-                head = await self.head()
-                if head < after:
-                    raise GiveUp(f"the log ends at {head}, before {after}, which was read already: commits were lost")
-                async for page in self._pages(after, head):
-                    after = page[-1].position
-                    yield page
-            except TryAgain:
-                await anyio.sleep(_PAUSE_SECONDS)
-            else:
-                await grown.wait()  # rung every few seconds, whatever is missed
+        own = _Own()  # what this process appends meanwhile need not be read
+        unsubscribe = self.subscribe(own.take)
+        rings: int | None = None
+        try:
+            while True:
+                grown = self._grown = self._grown or anyio.Event()
+                try:
+                    while page := own.behind(after):
+                        after = page[-1].position
+                        yield page
+                    if own.waits or rings != self._rings:  # others have appended, or it may be
+                        rings = self._rings
+                        head = await self.head()
+                        if head < after:
+                            raise GiveUp(
+                                f"the log ends at {head}, before {after}, which was read already: commits were lost"
+                            )
+                        async for page in self._pages(after, head):
+                            after = page[-1].position
+                            yield page
+                except TryAgain:
+                    rings = None
+                    await anyio.sleep(_PAUSE_SECONDS)
+                else:
+                    await grown.wait()  # rung every few seconds, whatever is missed
+        finally:
+            unsubscribe()
 
     def _committed(self, appends: Sequence[Pending], recorded: Sequence[Sequence[Recorded]]) -> None:
         self._grow()
@@ -81,6 +128,7 @@ class PostgresEventLog(Reader):
 
     def _ring(self, backend: int | None) -> None:
         if backend != self.writer.backend:
+            self._rings += 1
             self._grow()
             self._woken.set()
 

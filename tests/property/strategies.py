@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 from msgspec import inspect
 
 from engine.commands import Command, Context
-from schema.events import SessionEvent, SlotsEvent
+from schema.events import Erased, SessionEvent, SlotsEvent, UsageCounted
 
 _NAMES = [
     "",
@@ -65,5 +65,6 @@ def _values(kind: inspect.Type, name: str = "") -> st.SearchStrategy[Any]:  # no
 
 SESSION_EVENTS = any_of(SessionEvent)
 SLOTS_EVENTS = any_of(SlotsEvent)
+VIEW_EVENTS = any_of(UsageCounted | Erased)
 COMMANDS = any_of(Command)
 CONTEXTS = _struct(Context)

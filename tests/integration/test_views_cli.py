@@ -1,0 +1,100 @@
+"""The views, as operators read them and build them anew: through the command line, on a real database."""
+
+import json
+from pathlib import Path
+
+from adapters.postgres.event_log import open_log
+from schema import events as e
+from schema.envelope import Append, Draft, Write
+from tests.integration.asking import PERSON, SESSION, THREAD, Ask, execute
+
+DAY = 86_400_000_000
+
+
+async def spend(dsn: str, *tokens: tuple[str, int]) -> None:
+    """Usage on the second day, and a sandbox that lived for an hour."""
+    async with open_log(dsn) as log:
+        for model, count in tokens:
+            used = e.UsageCounted(reservation="r", model=model, input=count, output=count)
+            draft = Draft(event=used, at=DAY + 1, actor="gateway")
+            await log.append(Append(writes=(Write(stream=f"usage:{SESSION}", expected=None, drafts=(draft,)),)))
+        for event, at in (
+            (e.SandboxReserved(reservation="r"), DAY),
+            (e.SandboxGone(reservation="r"), DAY + 3_600_000_000),
+        ):
+            draft = Draft(event=event, at=at, actor="bot")
+            await log.append(Append(writes=(Write(stream=f"session:{SESSION}", expected=None, drafts=(draft,)),)))
+
+
+async def test_a_view_that_is_not_built_says_what_to_do(ask: Ask) -> None:
+    status, _, told = await ask("usage")
+    assert (status, "start the bot, or discord-claude rebuild usage" in told) == (1, True)
+    status, out, _ = await ask("views --json")
+    assert [json.loads(line)["built"] for line in out.splitlines()] == [None, None]
+
+
+async def test_sessions_are_listed(ask: Ask) -> None:
+    assert (await ask("rebuild --all"))[0] == 0
+    status, out, _ = await ask("sessions")
+    assert (status, THREAD in out, "starting" in out or "ready" in out) == (0, True, True)
+    _, out, _ = await ask("sessions --json")
+    told = json.loads(out)
+    assert (told["session"], told["thread"], told["turns"], told["closed"]) == (SESSION, THREAD, 1, None)
+    assert (told["began"], told["last"]) == ("1970-01-01T00:00:02.000000Z", "1970-01-01T00:00:06.000000Z")
+    for arguments in ("--person 1", "--state closed", "--since 1h"):
+        assert (await ask(f"sessions {arguments}"))[:2] == (0, "no session\n")
+    assert (await ask(f"sessions --person {PERSON} --state ready --since 1970-01-01"))[1].count(THREAD) == 1
+
+
+async def test_usage_is_summed_up_and_costed(ask: Ask, dsn: str, tmp_path: Path) -> None:
+    await spend(dsn, ("claude-sonnet-4-5-x", 1_000_000), ("mine-1", 10))
+    await ask("rebuild usage")
+    _, out, _ = await ask("usage --json")
+    lines = {(one["day"], one["model"]): one for one in map(json.loads, out.splitlines())}
+    assert lines["1970-01-01", ""]["turns"] == 1
+    assert lines["1970-01-02", "claude-sonnet-4-5-x"]["dollars_estimated"] == 18
+    assert lines["1970-01-02", "mine-1"]["dollars_estimated"] is None
+    assert lines["1970-01-02", ""]["sandbox_seconds"] == 3600
+    _, out, _ = await ask("usage --json --by person")
+    assert [(one["person"], one["input"]) for one in map(json.loads, out.splitlines())] == [(PERSON, 1_000_010)]
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"mine": {"input": 1e6, "output": 0, "cache_read": 0, "cache_write": 0}}')
+    _, out, _ = await ask(f"usage --json --by model --since 1970-01-02 --until 1970-01-02 --prices {prices}")
+    assert {one["model"]: one["dollars_estimated"] for one in map(json.loads, out.splitlines())} == {
+        "": 0,
+        "claude-sonnet-4-5-x": None,
+        "mine-1": 10,
+    }
+    status, out, _ = await ask("usage")
+    assert (status, "1,000,010" in out, "60.0" in out, "in all" in out) == (0, True, True, True)
+    assert (await ask("usage --person nobody"))[1] == "nothing was used\n"
+
+
+async def test_what_cannot_be_asked_is_said(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"m": {"input": "much"}}')
+    for arguments, status, said in (
+        ("usage --by colour", 2, "day, person and model"),
+        ("usage --prices nowhere", 2, "cannot be read"),
+        (f"usage --prices {tmp_path}/bad.json", 2, "is not as it should be"),
+        ("rebuild", 2, "name a view (sessions, usage), or say --all"),
+        ("rebuild usage --all", 2, "name a view"),
+        ("rebuild nonsense", 3, "there is no view nonsense: there are sessions, usage"),
+    ):
+        code, _, told = await ask(arguments)
+        assert (code, said in told) == (status, True), (arguments, told)
+
+
+async def test_rebuild_tells_what_differs_and_replaces_it(ask: Ask, dsn: str) -> None:
+    _, out, _ = await ask("rebuild sessions")
+    assert "there was none before" in out
+    _, out, _ = await ask("rebuild sessions")
+    assert "every row as before" in out
+    await execute(dsn, "update projection_rows set value = replace(value, '\"turns\":1', '\"turns\":9')")
+    status, out, _ = await ask("rebuild sessions --check --json")
+    told = json.loads(out)
+    assert (status, told["different"], told["switched"]) == (4, 1, False)
+    status, out, _ = await ask("rebuild sessions")
+    assert (status, "1 rows differ from those before" in out, '"turns":9' in out) == (4, True, True)
+    assert (await ask("rebuild sessions"))[0] == 0
+    _, out, _ = await ask("views")
+    assert "sessions" in out
