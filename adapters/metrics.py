@@ -27,6 +27,8 @@ class Metrics:
             "discord_claude_append_seconds", "From append to durable", buckets=_FAST, registry=self.registry
         )
         self.slots = self._gauge("slots", "Sandboxes: held, the limit, and sessions in the line", "state")
+        self.leaks = self._counter("leaks", "Sandboxes without a reservation that were removed")
+        self.missing = self._gauge("sandboxes_missing", "Reservations without a sandbox when last compared")
         self.actors = self._gauge("actors", "Sessions this process has in memory")
         self.discord_up = self._gauge("discord_up", "Whether the gateway of Discord is connected")
         self.discord_seconds = self._gauge("discord_heartbeat_seconds", "Round trip of Discord's last heartbeat")

@@ -112,6 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where local sandboxes live."""
     max_sandboxes: int
     sandbox_start_seconds: int
+    sandbox_reap_seconds: int
+    """How often sandboxes are compared with reservations."""
     permission_seconds: int
     """How long a permission prompt waits before it is denied."""
     claude_config_path: Path | None
@@ -156,6 +158,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         sandbox_dir=read("SANDBOX_DIR", _folder, "a folder for the sandboxes; make it first"),
         max_sandboxes=read("MAX_SANDBOXES", _whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 120),
+        sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 60),
         permission_seconds=read(
             "PERMISSION_SECONDS", _whole(10, 2_592_000), "seconds, 10 to 2592000 (30 days)", 86_400
         ),

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -36,16 +36,17 @@ from adapters.postgres.rebuild import rebuild
 from adapters.postgres.seals import Sealer
 from adapters.postgres.tokens import Tokens
 from adapters.postgres.views import Follower, lags
+from adapters.reaper import Reaper
 from adapters.sealing import MasterKey
 from adapters.settings import GatewaySettings, Settings
 from engine import slots
 from engine.commands import Policy
 from engine.effects import Performer
-from engine.ports import Committed, GiveUp, TryAgain
+from engine.ports import Committed, GiveUp, Sandbox, TryAgain
 from engine.supervisor import Supervisor, World
 from projections.followed import FOLLOWED
 from schema.envelope import Append, Draft, Write
-from schema.events import UsageCounted
+from schema.events import LeakRemoved, UsageCounted
 
 _CONTACT_SECONDS = 600.0
 _START_SECONDS = 60.0
@@ -103,6 +104,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 lambda session, reservation: tokens.make(secret, session, reservation),
             )
             metrics = Metrics()
+            reaper = _reaper(sandbox, log, metrics, every=settings.sandbox_reap_seconds)
             log.timed = metrics.append_seconds.observe
             world = World(
                 log=log,
@@ -116,10 +118,12 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 start_limit=settings.sandbox_start_seconds * 1_000_000,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
-            async with _probes(settings.http_port, metrics, log, discord, engine), anyio.create_task_group() as tasks:
+            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)
+            async with probes, anyio.create_task_group() as tasks:
                 tasks.start_soon(Sealer(log.pool, master).run)
                 for follower in _followers(settings.database.dsn(), log):
                     tasks.start_soon(follower.run)
+                tasks.start_soon(reaper.run)
                 await discord.listen()
                 async with engine.run():
                     yield engine
@@ -159,6 +163,20 @@ def _sandbox(settings: Settings) -> LocalSandbox:
     return local_sandbox(settings.sandbox_dir, _cli(settings))
 
 
+def _reaper(sandbox: Sandbox, log: PostgresEventLog, metrics: Metrics, *, every: float) -> Reaper:
+    current = _Slots(log)
+
+    async def held() -> Collection[str]:
+        return (await current.read()).held.values()
+
+    async def removed(reservation: str) -> None:
+        metrics.leaks.inc()
+        draft = Draft(event=LeakRemoved(reservation=reservation), at=now(), actor="reaper")
+        await log.append(Append(writes=(Write(stream=slots.STREAM, expected=None, drafts=(draft,)),)))
+
+    return Reaper(sandbox, held, removed, every=every)
+
+
 def local_sandbox(folder: Path, cli: Path) -> LocalSandbox:
     """Sandboxes as processes of this machine, behind bubblewrap where it works."""
     return LocalSandbox(
@@ -188,7 +206,7 @@ def _secret(path: Path) -> bytes:
 
 @asynccontextmanager
 async def _probes(
-    port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor
+    port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor, reaper: Reaper
 ) -> AsyncGenerator[None]:
     """The HTTP port of the bot, when there is one."""
     current = _Slots(log)
@@ -198,6 +216,7 @@ async def _probes(
         metrics.discord_up.set(heartbeat is not None)
         metrics.discord_seconds.set(heartbeat or 0)
         metrics.actors.set(len(engine.actors))
+        metrics.missing.set(reaper.missing)
         metrics.slots.labels("limit").set(engine.limit)
         with suppress(TryAgain):
             now_there = await current.read()

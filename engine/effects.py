@@ -71,8 +71,8 @@ class Performer:
     async def _attach(self, effect: Attach, context: EffectContext) -> None:
         try:
             await self._agent.attach(effect.reservation, context)
-        except SandboxGone:
-            await context.report(e.SandboxLost(reservation=effect.reservation, why="gone"))
+        except SandboxGone as gone:
+            await context.report(e.SandboxLost(reservation=effect.reservation, why=gone.why))
 
     async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
         reply = next((one for one in context.session.replies if one.to == effect.to), None)

@@ -15,7 +15,7 @@ Adapters translate their drivers' errors into these, in one place each. Nothing 
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -24,6 +24,9 @@ from engine.session import Reply, Session
 from schema.envelope import Append, Recorded
 from schema.events import SessionEvent
 from schema.sealed import Sealed
+
+Loss = Literal["gone", "memory", "evicted", "node"]
+"""Why a sandbox is gone: deleted or ended, out of memory, sent away, its machine lost."""
 
 
 class EngineError(Exception):
@@ -39,7 +42,11 @@ class GiveUp(EngineError):
 
 
 class SandboxGone(GiveUp):
-    """Raised when a sandbox does not exist (any more)."""
+    """Raised when a sandbox does not exist (any more), or never will run again. `why`, as in `SandboxLost`."""
+
+    def __init__(self, message: str, why: Loss = "gone") -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class Fenced(EngineError):
@@ -180,11 +187,15 @@ class Keyring(Protocol):
 
 
 class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a new sandbox is given. `reservation` names it and is never reused; `config` is the supervisor's (JSON, 0600)."""
+    """What a new sandbox is given. `reservation` names it and is never reused; `config` is the supervisor's (JSON, 0600).
+
+    `existed`: it has been up. One that is missing then is gone, and not made again with nothing in it.
+    """
 
     reservation: str
     session: str
     config: bytes
+    existed: bool = False
 
     def __repr__(self) -> str:
         return f"SandboxSpec(reservation={self.reservation!r})"
@@ -225,11 +236,14 @@ class Sandbox(Protocol):
     """argv that runs the supervisor inside a sandbox; its sub-command follows."""
 
     async def start(self, spec: SandboxSpec) -> None:
-        """Bring it up; returns when commands can be executed in it. Idempotent. Raises TryAgain, GiveUp."""
+        """Bring it up; returns when commands can be executed in it. Idempotent. Raises TryAgain, GiveUp, SandboxGone."""
         ...
 
     def exec(self, reservation: str, argv: Sequence[str]) -> AbstractAsyncContextManager[Process]:
-        """Execute `argv` in it; leaving the context ends the process. Entering raises TryAgain or SandboxGone."""
+        """Execute `argv` in it; leaving the context ends the process, as far as the link allows.
+
+        Entering raises TryAgain or SandboxGone.
+        """
         ...
 
     async def delete(self, reservation: str) -> None:

@@ -316,6 +316,12 @@ class Released(_Event, frozen=True, kw_only=True, tag="slots.released"):
     reservation: str
 
 
+class LeakRemoved(_Event, frozen=True, kw_only=True, tag="slots.leak_removed"):
+    """A sandbox was found that nobody had reserved (any more); it was removed, and seen gone."""
+
+    reservation: str
+
+
 # --- usage:<session> -------------------------------------------------------------------------------------------------
 
 
@@ -376,5 +382,5 @@ SessionEvent = (
     | HandedOver
     | Closed
 )
-SlotsEvent = Asked | Granted | Left | Released
+SlotsEvent = Asked | Granted | Left | Released | LeakRemoved
 Event = Received | SessionEvent | SlotsEvent | UsageCounted | Erased

@@ -46,7 +46,8 @@ class ClaudeAgent:
         session = context.session
         token = self._token(session.id, reservation)
         config = invocation.config(self._settings, session=session.id, token=token)
-        await self._sandbox.start(SandboxSpec(reservation=reservation, session=session.id, config=config))
+        spec = SandboxSpec(reservation=reservation, session=session.id, config=config, existed=session.ready)
+        await self._sandbox.start(spec)
         channel = self._channel(reservation, context)
         await channel.claim()
         self._claim(reservation, context).set()

@@ -74,7 +74,7 @@ class SupervisorChannel:
 
     async def claim(self) -> None:
         """Become the owner: older epochs are refused from now on, and their followers end. Idempotent."""
-        await self._command("claim", self._epoch)
+        await self._word("ok", "", "claim", self._epoch)
 
     async def send(self, item: str, line: bytes) -> bool:
         """Give the CLI that runs one line (a JSON object); False when it was given one of this id before.
@@ -83,15 +83,15 @@ class SupervisorChannel:
         Raises TryAgain when no CLI runs.
         """
         payload = line.rstrip(b"\n") + b"\n"
-        return await self._command("send", self._epoch, stdin=_with_header(payload, item)) == b"ok\n"
+        return await self._word("ok", "dup", "send", self._epoch, stdin=_with_header(payload, item))
 
     async def put(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """Write a file, whole or not at all. `path` is `home/…` or `work/…`, without symbolic links."""
-        await self._command("put", self._epoch, path, "--mode", f"{mode:o}", stdin=_with_header(data))
+        await self._word("ok", "", "put", self._epoch, path, "--mode", f"{mode:o}", stdin=_with_header(data))
 
     async def unpack(self, path: str, archive: bytes) -> None:
         """Write the files of a tar below a directory, named as for `put`; each whole or not at all."""
-        await self._command("unpack", self._epoch, path, stdin=_with_header(archive))
+        await self._word("ok", "", "unpack", self._epoch, path, stdin=_with_header(archive))
 
     async def get(self, path: str) -> bytes | None:
         """The content of a file as `put` names it; None when there is none."""
@@ -100,7 +100,10 @@ class SupervisorChannel:
         except _NotFound:
             return None
         head, newline, data = answer.partition(b"\n")
-        header = supervisor.parse_header(head + newline, supervisor.MAX_FILE)
+        try:
+            header = supervisor.parse_header(head + newline, supervisor.MAX_FILE)
+        except supervisor.Refused:
+            raise TryAgain(f"{path} came back torn") from None
         if len(data) != header.size or hashlib.sha256(data).hexdigest() != header.digest:
             raise TryAgain(f"{path} came back torn")
         return data
@@ -111,11 +114,11 @@ class SupervisorChannel:
 
     async def restart(self) -> bool:
         """Start the CLI again, going on with its conversation, or the first one if it is held; False when one runs."""
-        return await self._command("restart", self._epoch) == b"ok\n"
+        return await self._word("ok", "running", "restart", self._epoch)
 
     async def stop(self) -> bool:
         """Ask the CLI to end; the journal tells when it has. False when none runs."""
-        return await self._command("stop", self._epoch) == b"ok\n"
+        return await self._word("ok", "exited", "stop", self._epoch)
 
     async def status(self) -> Status:
         try:
@@ -164,6 +167,16 @@ class SupervisorChannel:
                 if b"\n" in head or len(head) > _HEADER_LIMIT:
                     break
         return head
+
+    async def _word(self, done: str, known: str, name: str, *arguments: str, stdin: bytes = b"") -> bool:
+        """Run a command that answers with one word: True for `done`, False for `known`.
+
+        Raises TryAgain for anything else: a node whose runtime dies tells of a success that was none, without an answer.
+        """
+        answer = (await self._command(name, *arguments, stdin=stdin)).removesuffix(b"\n").decode(errors="replace")
+        if answer not in (done, known or done):
+            raise TryAgain(f"the sandbox did not say what became of {name}")
+        return answer == done
 
     async def _command(self, name: str, *arguments: str, stdin: bytes = b"", limit: int = _ANSWER_LIMIT) -> bytes:
         """Run one command to its end; its stdout. Raises what its status means."""

@@ -54,6 +54,7 @@ BAD_POSITION = 11  # no such journal, or it is shorter
 TORN = 12  # the input ended early or has another checksum: nothing was done
 
 MAX_LINE = 16 << 20  # bytes of one line for the CLI, newline included
+MAX_CONFIG = 1 << 20  # bytes of a configuration
 MAX_FILE = 64 << 20  # bytes of one file put or got
 MAX_COLLECTED = 24 << 20  # bytes of all files collected
 MAX_COLLECTED_FILE = 4 << 20  # bytes of one of them
@@ -61,6 +62,7 @@ MAX_STDERR = 4096  # bytes of the CLI's stderr kept in an exit mark
 
 DIR_VARIABLE = "SUPERVISOR_DIR"  # names the state directory to commands, and marks every process of the sandbox
 CLI_VARIABLE = "SUPERVISOR_CLI"  # marks every process of a CLI
+EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # names what was executed over a link that cannot end it
 
 _COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
 _POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
@@ -138,6 +140,7 @@ class Layout:
 
     def __init__(self, root: str) -> None:
         self.root = Path(root).absolute()
+        self.config = self.root / "config.json"  # where `configure` puts it
         self.lock = self.root / "lock"  # flocked for as long as a supervisor lives
         self.cli_lock = self.root / "cli.lock"  # flocked for as long as a CLI lives: it inherits the descriptor
         self.followers = self.root / "followers"  # flocked (shared) by each follower
@@ -155,7 +158,7 @@ class Layout:
     def create(self) -> None:
         for directory in (self.root, self.spool, self.done, self.journals, self.requests):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.wake.exists():
+        with contextlib.suppress(FileExistsError):
             os.mkfifo(self.wake, 0o600)
 
     def journal(self, number: int) -> Path:
@@ -442,13 +445,22 @@ class Config(NamedTuple):
     def read(cls, path: str) -> Config:
         """Raises Refused (USAGE) with what is wrong."""
         try:
-            raw: Any = json.loads(Path(path).read_bytes())
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise Refused(USAGE, f"cannot use the configuration {path}: {error.strerror}") from None
+        return cls.parse(data, path)
+
+    @classmethod
+    def parse(cls, data: bytes, path: str) -> Config:
+        """Raises Refused (USAGE) with what is wrong."""
+        try:
+            raw: Any = json.loads(data)
             argv = [str(word) for word in raw["argv"]]
             env = {str(name): str(value) for name, value in raw.get("env", {}).items()}
             disk = raw.get("disk_bytes")
             stop = float(raw.get("stop_seconds", 10))
             config = cls(argv, env, str(raw["session"]), disk and int(disk), stop, bool(raw.get("held")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise Refused(USAGE, f"cannot use the configuration {path}: {type(error).__name__}: {error}") from None
         if not config.argv or not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", config.session):
             raise Refused(USAGE, f"cannot use the configuration {path}: it needs argv, and a UUID as session")
@@ -856,6 +868,8 @@ def _log(message: str) -> None:
 def command_run(layout: Layout, options: argparse.Namespace) -> None:
     """Be the supervisor: keeps a CLI, until it is told to end or nobody is in contact any more."""
     os.umask(0o077)
+    if options.wait:
+        _wait_for(Path(options.config), layout)
     config = Config.read(options.config)
     layout.create()
     lock = _hold(layout.lock, 1)
@@ -866,12 +880,52 @@ def command_run(layout: Layout, options: argparse.Namespace) -> None:
     supervisor.run(ready=_say_ready)
 
 
+def _leave(*_: object) -> NoReturn:
+    sys.exit(OK)
+
+
+def _wait_for(config: Path, layout: Layout) -> None:
+    """Until there is a configuration: `configure` wakes us. Told to end meanwhile, there is nothing to end in order."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    layout.create()
+    wake = os.open(layout.wake, os.O_RDWR | os.O_NONBLOCK)
+    while not config.exists():
+        select.select([wake], [], [])
+        with contextlib.suppress(BlockingIOError):
+            os.read(wake, 4096)
+    os.close(wake)
+
+
 def _say_ready() -> None:
     """Say it, and never use stdout again: whoever waited for it closes its end."""
     _say("ready")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
+
+
+def command_configure(layout: Layout, _options: argparse.Namespace) -> None:
+    """Give the supervisor its configuration, from stdin; says `ok` when it runs. One that runs already keeps what it has."""
+    os.umask(0o077)
+    _, payload = _receive(MAX_CONFIG)
+    Config.parse(payload, "that came")
+    layout.create()
+    if not layout.alive():
+        _write_atomically(layout.config, payload)
+    end = time.monotonic() + _SWEEP_SECONDS
+    while not (layout.alive() and layout.journal_numbers()[-1:] == [_read_json(layout.status).get("journal")]):
+        layout.poke()
+        if time.monotonic() > end:
+            raise Refused(NOT_RUNNING, "no supervisor took the configuration")
+        time.sleep(0.01)
+    _say("ok")
+
+
+def command_interrupt(_: Layout, options: argparse.Namespace) -> None:
+    """SIGKILL every process that was executed under this name (in `SUPERVISOR_EXECUTED`), and what it started."""
+    sweep(f"{EXECUTED_VARIABLE}={options.name}")
+    _say("ok")
 
 
 def command_claim(layout: Layout, options: argparse.Namespace) -> None:
@@ -1147,7 +1201,15 @@ def _say(word: str) -> None:
 # --- main ---------------------------------------------------------------------------------------------------------
 
 _Command = Callable[[Layout, argparse.Namespace], None]
-_EVEN_WITHOUT_SUPERVISOR = (command_run, command_end, command_get, command_collect, command_status)
+_EVEN_WITHOUT_SUPERVISOR = (
+    command_run,
+    command_configure,
+    command_interrupt,
+    command_end,
+    command_get,
+    command_collect,
+    command_status,
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -1167,6 +1229,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--home", required=True, metavar="DIR")
     run.add_argument("--work", required=True, metavar="DIR")
     run.add_argument("--contact-timeout", type=float, metavar="SECONDS")
+    run.add_argument("--wait", action="store_true", help="for `configure`, while there is no configuration")
+    add("configure", command_configure, fenced=False)
+    add("interrupt", command_interrupt, fenced=False).add_argument("name", metavar="NAME")
     add("claim", command_claim, fenced=True)
     add("send", command_send, fenced=True)
     follow = add("follow", command_follow, fenced=True)

@@ -112,6 +112,8 @@ class LocalSandbox:
         sandbox = self._path(spec.reservation)
         if await anyio.to_thread.run_sync(_alive, sandbox):
             return
+        if spec.existed and not await anyio.to_thread.run_sync(_made, sandbox):
+            raise SandboxGone(f"there is no sandbox {spec.reservation} any more")
         try:
             await anyio.to_thread.run_sync(_prepare, sandbox, spec.config)
             with anyio.fail_after(_START_SECONDS):
@@ -148,7 +150,7 @@ class LocalSandbox:
     @asynccontextmanager
     async def exec(self, reservation: str, argv: Sequence[str]) -> AsyncGenerator["LocalProcess", None]:
         sandbox = self._path(reservation)
-        if not await anyio.to_thread.run_sync((sandbox / "state/config.json").exists):
+        if not await anyio.to_thread.run_sync(_made, sandbox):
             raise SandboxGone(f"there is no sandbox {reservation}")
         with tempfile.TemporaryFile() as stderr:
             try:
@@ -268,6 +270,10 @@ def _prepare(sandbox: Path, config: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=sandbox / "state", prefix=".config.", delete=False) as file:  # 0600
         file.write(config)
     Path(file.name).rename(sandbox / "state/config.json")
+
+
+def _made(sandbox: Path) -> bool:
+    return (sandbox / "state/config.json").exists()
 
 
 def _append_to(path: Path) -> IO[bytes]:

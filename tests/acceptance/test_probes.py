@@ -1,6 +1,8 @@
 """Whoever runs the bot sees how it is, through a conversation and while a part is away."""
 
+import json
 import socket
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.claude import supervisor
 from adapters.local.discord.people import open_people
+from adapters.local.sandbox import LocalSandbox
 from adapters.playground import Options, open_playground
+from engine.ports import SandboxSpec
 
 SECONDS = 60
 
@@ -79,3 +84,24 @@ async def test_probes_and_metrics_tell_how_the_bot_is(tmp_path: Path) -> None:
         assert missing["discord"] == "ok"
         await playground.start_postgres()
         assert await bot.until(200) == {"database": "ok", "discord": "ok"}
+
+
+@pytest.mark.cli
+async def test_a_sandbox_that_nobody_has_reserved_is_removed_counted_and_recorded(tmp_path: Path) -> None:
+    sandboxes = tmp_path / "p" / "sandboxes"
+    config = {"argv": ["/bin/sh", "-c", "cat >/dev/null"], "session": str(uuid.uuid4()), "stop_seconds": 1}
+    spec = SandboxSpec(reservation="9-9", session="9", config=json.dumps(config).encode())
+    await LocalSandbox(sandboxes, Path(supervisor.__file__)).start(spec)
+    port = free_port()
+    options = Options(folder=tmp_path / "p", bot_environment={"HTTP_PORT": str(port), "SANDBOX_REAP_SECONDS": "1"})
+    said: list[str] = []
+    async with open_playground(options, said.append), aiohttp.ClientSession() as http:
+        bot = Port(http, port)
+        await bot.until(200)
+        told: Any = {}
+        with anyio.fail_after(SECONDS):
+            while told.get(("discord_claude_events_total", "slots.leak_removed")) != 1:
+                told = await bot.metrics()
+        assert told["discord_claude_leaks_total",] == 1
+        assert told["discord_claude_sandboxes_missing",] == 0
+        assert not (sandboxes / "9-9").exists()

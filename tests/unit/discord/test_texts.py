@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import hikari
 import pytest
@@ -10,6 +11,7 @@ from fluent.syntax import FluentParser, ast
 from adapters.discord.split import LIMIT, units
 from adapters.discord.texts import LANGUAGES, Texts, ids, language, texts
 from engine.commands import Reason
+from engine.ports import Loss
 from engine.session import Phase
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -35,7 +37,8 @@ NAMES = {
     - {"skipped-unknown"},
     "replies": set(re.findall(r'_reply\(.*?, "([\w-]+)"', ENGINE)) | {"stopping"},
     "cuts": {f"cut-why-{why}" for why in re.findall(r'(?:TurnCut\(.*why=|cut(?:_sent)?\(session, )"(\w+)"', ENGINE)},
-    "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)},
+    "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)}
+    | {f"lost-{why}" for why in get_args(Loss)},
     "notices": {f"notice-{what}" for what in re.findall(r'_notice\("(\w+)"\)', CLAUDE)} | {"notice-error"},
     "asked for by name": set(re.findall(r'say\(\s*"([\w-]+)"', DISCORD)),
 }

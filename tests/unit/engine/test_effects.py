@@ -95,9 +95,10 @@ async def test_a_reply_that_was_told_meanwhile_is_not_told_again(ports: Ports) -
     assert ports.calls == []
 
 
-async def test_a_sandbox_that_is_gone_is_lost(ports: Ports) -> None:
-    ports.plan("attach", SandboxGone("gone"))
-    assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why="gone")]
+@pytest.mark.parametrize(("gone", "why"), [(SandboxGone("gone"), "gone"), (SandboxGone("137", "memory"), "memory")])
+async def test_a_sandbox_that_is_gone_is_lost(ports: Ports, gone: SandboxGone, why: str) -> None:
+    ports.plan("attach", gone)
+    assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why=why)]
 
 
 async def test_what_a_session_made_is_posted(ports: Ports) -> None:
