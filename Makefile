@@ -32,7 +32,7 @@ bench: ## the figures, one JSON line each; ONLY=name some of them
 
 drill: ## the kill drill: N kills (200), SEED=… repeats a failure
 	@.ci/bootstrap runtime postgres claude build test
-	@exec env DRILL_KILLS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -m drill --timeout=0 $(ARGS)
+	@exec env DRILL_KILLS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -m drill --timeout=0 -s $(ARGS)
 
 lock: ## for maintainers: new versions into the lock files (needs uv: .venv/bin/pip install uv)
 	@.ci/lock

@@ -49,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How to run it. `real`: the real model, with the key from CLAUDE_API_KEY. `port`: 0 is any free one.
 
     `bot`: what Python runs as the bot; a drill has its own that dies at chosen moments, with `bot_environment` to tell which.
+    `database`: settings of the database beside its own.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_sandboxes: int = 3
     bot: tuple[str, ...] = ("-m", "adapters.cli", "run")
     bot_environment: dict[str, str] = {}
+    database: dict[str, str] = {}
 
 
 class Playground:
@@ -69,7 +71,7 @@ class Playground:
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
         self.folder = options.folder.absolute()
         self.discord: dict[str, Any] = {}
-        self.postgres = EmbeddedPostgres(self.folder / "postgres")
+        self.postgres = EmbeddedPostgres(self.folder / "postgres", settings=options.database)
         self.services: dict[str, Service] = {}
         self.deaths = 0
         self._options = options

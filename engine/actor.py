@@ -137,6 +137,10 @@ class Actor:
         if self._dead:
             raise Fenced(self.target)
 
+    async def confirm(self) -> None:
+        """Returns when the log says that the lease is still ours. Raises Fenced, TryAgain."""
+        await self._host.log.append(Append(leases=((self.target, self.epoch),)))
+
     def say(self, live: str) -> None:
         """Set what is being said right now."""
         if live != self.live:

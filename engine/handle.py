@@ -50,6 +50,10 @@ class Handle:
         """Record what concerns the session and the slots."""
         await self._actor.decide_with_slots(joint)
 
+    async def confirm(self) -> None:
+        """Ask the log whether this process still acts for the session."""
+        await self._actor.confirm()
+
     async def changed(self) -> None:
         """Wait for the next change."""
         await self._changes.wait()

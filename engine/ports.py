@@ -285,6 +285,13 @@ class EffectContext(Protocol):
         """Record what the effect found out, if the session still has use for it; returns when it is folded. May raise Fenced."""
         ...
 
+    async def confirm(self) -> None:
+        """Returns when the log says that this process still acts for the session. Raises Fenced, TryAgain.
+
+        For what no epoch can fence: a process that stood still must not show what another has gone beyond.
+        """
+        ...
+
     async def changed(self) -> None:
         """Returns at the next change of `session` or `live`, at once when there was one since it last returned."""
         ...

@@ -1,6 +1,6 @@
 """The calls to Discord that the chat makes: paced, with a deadline, their errors translated. No decision is made here."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import hikari
@@ -33,6 +33,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
 
 
+Confirm = Callable[[], Awaitable[None]]
+"""Raises when we must not speak any more, because another process does."""
+
 _SAID = (hikari.MessageType.DEFAULT, hikari.MessageType.REPLY)
 
 
@@ -56,15 +59,18 @@ class Rest:
         reply: str = "",
         files: Sequence[File] = (),
         urgency: int = Pace.NORMAL,
+        confirm: Confirm | None = None,
     ) -> str:
         """A new message; with the same nonce the same one, for a few minutes. Notifies nobody but `mention`.
 
-        `reply`: the message it answers, if that is still there.
+        `reply`: the message it answers, if that is still there. `confirm`: called right before, and raises when it should not be.
         """
         await self._bursts.create(channel, urgency)
 
         async def create() -> hikari.Message:
             async with self._pace.slot(urgency), discord_call("posting a message"):
+                if confirm:
+                    await confirm()
                 return await self._client.create_message(
                     int(channel),
                     content,
@@ -94,11 +100,14 @@ class Rest:
         *,
         mention: str = "",
         urgency: int = Pace.NORMAL,
+        confirm: Confirm | None = None,
     ) -> None:
         """Make a message say something else (None: the same), with these buttons. Notifies nobody; `mention` stays one."""
 
         async def edit() -> None:
             async with self._pace.slot(urgency), discord_call("editing a message"):
+                if confirm:
+                    await confirm()
                 await self._client.edit_message(
                     int(channel),
                     int(message),

@@ -2,7 +2,9 @@
 
 It promises that what is shown is the newest there is, that messages come in the order of their cards, that a message is
 created once (by its nonce, and after a restart by looking for it), that MessageShown is reported for what is shown and
-nothing else, and that a finished card is shown whole. Intermediate edits of a running turn are not reported.
+nothing else, and that a finished card is shown whole. Intermediate edits of a running turn are not reported. Discord knows no
+fence: right before each message the log is asked whether we still act for the session, so that a process that stood still
+shows nothing when it goes on.
 """
 
 import hashlib
@@ -199,7 +201,15 @@ class Writer:
         thread, message = self._session.thread, self._message(card, index)
         mention = card.mention if index == 0 else ""
         try:
-            await self._rest.edit(thread, message, one.content, one.buttons, mention=mention, urgency=_urgency(card))
+            await self._rest.edit(
+                thread,
+                message,
+                one.content,
+                one.buttons,
+                mention=mention,
+                urgency=_urgency(card),
+                confirm=self._context.confirm,
+            )
         except UnknownMessage:  # somebody deleted it: people need its buttons, but not what they did not want to read
             if one.buttons:
                 await self._create(card, index, one, card.shown, instead_of=message)
@@ -215,6 +225,7 @@ class Writer:
             mention=card.mention if index == 0 else "",
             reply=card.answers if isinstance(card, TurnCard) and index == 0 else "",
             urgency=_urgency(card),
+            confirm=self._context.confirm,
         )
         await self._end_turn_above(card)
         await self._report(card, index, message, one, rev)
@@ -223,7 +234,7 @@ class Writer:
         """Messages that a finished card no longer fills: what they say stays, but there is nothing to press any more."""
         for posted in card.posted[kept:]:
             with suppress(UnknownMessage):
-                await self._rest.edit(self._session.thread, posted.message, None, ())
+                await self._rest.edit(self._session.thread, posted.message, None, (), confirm=self._context.confirm)
 
     def _message(self, card: Card, index: int) -> str:
         """The id of a card's message, also when it was just created instead of another."""

@@ -1,7 +1,7 @@
 """The bot of the kill drill: the real one, which kills itself at a boundary that a plan names.
 
-Importing takes a second, most of a bot's life in a drill: it is done once, by a process that does nothing else, and each life
-is a fork of that, a process of its own from then on.
+Importing and reading the texts take seconds, most of a bot's life in a drill: they are done once, by a process that does nothing
+else, and each life is a fork of that, a process of its own from then on.
 
 `DRILL_PLAN` is a JSON list of [boundary, side, count]: the n-th life of the bot dies at the count-th passage of that boundary,
 before or after the call. `DRILL_LIVES` is a file with a line for each death. `DRILL_WITHOUT` takes a safety out, to show that
@@ -22,7 +22,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-import anyio
 import msgspec
 
 from adapters import cli
@@ -30,6 +29,7 @@ from adapters.claude import wire
 from adapters.claude.channel import SupervisorChannel
 from adapters.discord import chat, errors, rest, writer
 from adapters.discord.ingress import Ingress
+from adapters.discord.texts import texts
 from adapters.postgres.event_log import PostgresEventLog
 from schema.envelope import Append, Recorded
 
@@ -39,7 +39,7 @@ class Plan:
 
     def __init__(self) -> None:
         self._lives = Path(os.environ["DRILL_LIVES"])
-        self._stalled = self._lives.with_name("stalled")
+        self._folder = self._lives.parent
         self._writers = Path(os.environ["DRILL_WRITERS"])
         plan: list[tuple[str, str, int]] = json.loads(Path(os.environ["DRILL_PLAN"]).read_text())
         life = len(self._lives.read_text().splitlines()) if self._lives.exists() else 0
@@ -66,10 +66,9 @@ class Plan:
         session = log.replica._session  # pyright: ignore[reportPrivateUsage] - what the stall cuts
         targets = [target for target, _ in append.leases]
         if targets and append.writes and session and self._is_time("append", "stall"):
-            new = self._stalled.with_suffix(".new")
-            new.write_text(json.dumps([os.getpid(), session.get_server_pid(), targets[0]]))
-            new.rename(self._stalled)
+            (self._folder / f"stalled {targets[0]} {os.getpid()} {session.get_server_pid()}").touch()
             os.kill(os.getpid(), signal.SIGSTOP)
+            signal.alarm(1)  # the second it has left
         without = os.environ.get("DRILL_WITHOUT") == "fence"
         recorded = await call(log, msgspec.structs.replace(append, leases=()) if without else append)
         for target, epoch in append.leases if recorded else ():
@@ -78,18 +77,14 @@ class Plan:
 
     async def lease(self, log: PostgresEventLog, target: str, call: Callable[..., Awaitable[int]]) -> int:
         """Take a lease over from a life that stands still, and let that go on then."""
-        stalled, session, held = json.loads(self._stalled.read_text()) if self._stalled.exists() else (0, 0, "")
-        if held != target or stalled == os.getpid():
-            epoch = await call(log, target)
-            _add(self._writers, json.dumps(["lease", target, epoch, await log.head()]))
-            return epoch
-        await log.pool.fetchval("select pg_terminate_backend($1, 2000)", session)
+        stalled = [(file, *map(int, file.name.split()[2:])) for file in self._folder.glob(f"stalled {target} *")]
+        for _, _, session in stalled:
+            await log.pool.fetchval("select pg_terminate_backend($1, 2000)", session)
         epoch = await call(log, target)
         _add(self._writers, json.dumps(["lease", target, epoch, await log.head()]))
-        self._stalled.unlink()
-        os.kill(stalled, signal.SIGCONT)
-        await anyio.sleep(1)
-        os.kill(stalled, signal.SIGKILL)
+        for file, process, _ in stalled:
+            file.unlink()
+            os.kill(process, signal.SIGCONT)
         return epoch
 
     def around(self, boundary: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -111,6 +106,8 @@ def _add(file: Path, line: str) -> None:
 
 def main() -> None:
     """One life after the other, until told to end."""
+    for language in ("en-US", "ja"):
+        texts(language)
     ended = False
     lives: set[int] = set()
 

@@ -6,9 +6,6 @@ import pytest
 
 from tests.drill.world import Death, open_world
 
-PATIENCE = 45.0
-"""Seconds that people talk: without a safety, a conversation may never come to its end."""
-
 pytestmark = pytest.mark.drill
 
 _AT: dict[str, list[Death]] = {
@@ -24,6 +21,6 @@ _TOLD = {"nonce": "shown 2 times", "uuid": "shown 2 times", "fence": "two writer
 async def test_the_drill_fails_without(safety: str, tmp_path: Path) -> None:
     async with open_world(tmp_path / "world", safety, _AT[safety], without=safety) as world:
         world.with_tools = safety != "uuid"  # resent in the middle of a turn, a prompt would become a part of that
-        wrong = await world.run(PATIENCE)
+        wrong = await world.run(bite=_TOLD[safety])
     print(safety, dict(world.deaths), *wrong, sep="\n  ")
     assert any(_TOLD[safety] in one for one in wrong), wrong

@@ -22,6 +22,8 @@ SEED = int(os.environ.get("DRILL_SEED") or random.randrange(1 << 32))
 WORLDS = 3
 """Discord lets a bot in once in 2.5 s (GET /gateway/bot): more often, only several bots can die."""
 AT_LEAST = KILLS // 20  # at each side of each boundary, and of each other part
+LONGEST = 120 + 3 * KILLS // 2
+"""Seconds."""
 
 pytestmark = pytest.mark.drill
 
@@ -36,20 +38,26 @@ def _dealt(rng: random.Random) -> list[tuple[list[Death], list[str]]]:
     ]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(LONGEST + 60)
 async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path) -> None:
-    print(f"DRILL_SEED={SEED} DRILL_KILLS={KILLS}")
+    print(f"DRILL_SEED={SEED} DRILL_KILLS={KILLS}, at most {LONGEST} s")
     wrong: list[str] = []
     worlds: list[World] = []
 
     async def drill(number: int, own: list[Death], parts: list[str]) -> None:
-        async with open_world(tmp_path / str(number), f"{SEED}-{number}", own, parts) as world:
+        async with open_world(tmp_path / f"world{number}", f"{SEED}-{number}", own, parts) as world:
             worlds.append(world)
             wrong.extend(await world.run())
 
-    async with anyio.create_task_group() as tasks:
-        for number, (own, parts) in enumerate(_dealt(random.Random(SEED))):
-            tasks.start_soon(drill, number, own, parts)
+    try:
+        with anyio.fail_after(LONGEST):
+            async with anyio.create_task_group() as tasks:
+                for number, (own, parts) in enumerate(_dealt(random.Random(SEED))):
+                    tasks.start_soon(drill, number, own, parts)
+    except Exception as error:
+        states = [f"  {world.folder.name}: {world.state()}" for world in worlds]
+        error.add_note("\n".join([f"DRILL_SEED={SEED}, logs in {tmp_path}; in the end:", *states]))
+        raise
     deaths = sum((world.deaths for world in worlds), Counter[str]())
     for what in [*(f"{boundary} {side}" for boundary, side in BOT), *PARTS]:
         print(f"{what:20} {deaths[what]:4}")
@@ -58,4 +66,4 @@ async def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path) -> None:
     prompts, cut = (sum(len(getattr(world, name)) for world in worlds) for name in ("prompts", "cut"))
     print(f"{'killed':20} {deaths.total():4}; {prompts} prompts, {cut} cut")
     assert deaths.total() >= KILLS
-    assert not wrong, "\n".join([f"DRILL_SEED={SEED}", *wrong])
+    assert not wrong, "\n".join([f"DRILL_SEED={SEED}, logs in {tmp_path}", *wrong])

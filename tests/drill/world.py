@@ -28,16 +28,25 @@ PARTS = ("postgres", "gateway", "cli", "supervisor")
 """What else dies."""
 MOST_PASSAGES = {"append": 15, "acknowledge": 2, "send": 2, "journal": 15, "discord": 10, "post": 3}
 TALKERS = 3
-ANSWER_SECONDS = 120.0
 OUTCOME_SECONDS = 40.0
+STUCK_SECONDS = 90.0
+"""When nothing has died and nobody got an answer for so long, something waits for what will not come."""
+PATIENCE = float("inf")
+"""People wait as long as the bot keeps dying; that an answer never comes is seen when it does not die any more."""
+TELL_SECONDS = 10.0
 ONCE = ("answer <", "📦", "Ready.")
 """No two messages with one of these in a channel say the same."""
+NOT_RECORDED = "not recorded"
 FAILED = "the turn failed"
 """What people are told when gateway or database were away for longer than Claude Code tries."""
 
 Message = dict[str, Any]
 Death = tuple[str, str, int]
 """A boundary, a side, and at which passage."""
+
+
+class Stuck(Exception):
+    """Raised when nothing happens any more in a world."""
 
 
 class World:
@@ -53,7 +62,9 @@ class World:
         self._own = own
         self._parts = parts
         self._killed: list[str] = []
-        self._folder = folder
+        self._answered = 0
+        self._waits: dict[str, tuple[str, float]] = {}
+        self.folder = folder
         self._rng = rng
         self._starting = anyio.Lock()
 
@@ -68,15 +79,19 @@ class World:
         return len(self._lives()) >= self._own and len(self._killed) == len(self._parts)
 
     def _lives(self) -> list[str]:
-        lives = self._folder / "lives"
+        lives = self.folder / "lives"
         return lives.read_text().splitlines() if lives.exists() else []
 
-    async def run(self, patience: float = float("inf")) -> list[str]:
-        """Talk until everything has died, or patience is at an end; returns what is not as it should be."""
+    async def run(self, bite: str = "") -> list[str]:
+        """Talk until everything has died, or the books show a `bite`; returns what is not as it should be. Raises Stuck."""
         async with open_people(self.playground.discord) as people:
             alice = people["alice"]
-            with anyio.move_on_after(patience):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch)
+                if bite:
+                    tasks.start_soon(self._look_for, bite, alice, tasks.cancel_scope)
                 await self._all_talk(alice)
+                tasks.cancel_scope.cancel()
             self._keep_files()
             return await self._balance(alice)
 
@@ -86,36 +101,71 @@ class World:
             for number in range(TALKERS):
                 tasks.start_soon(self._talk, alice, f"talker{number}")
 
+    # --- how far it is -----------------------------------------------------------------------------------------------
+
+    def _wait_for(self, who: str, what: str) -> None:
+        self._waits[who] = what, anyio.current_time()
+
+    def state(self) -> str:
+        """What has died, what was said, and what everybody waits for."""
+        now = anyio.current_time()
+        waits = [f"{who}: {what} ({now - since:.0f} s)" for who, (what, since) in sorted(self._waits.items())]
+        return (
+            f"bot {len(self._lives())}/{self._own}, others {len(self._killed)}/{len(self._parts)}, "
+            f"{self._answered} answers; {', '.join(waits)}"
+        )
+
+    async def _watch(self) -> None:
+        """Tell how far it is. Raises Stuck when nothing happens any more."""
+        before, since = (0, 0), anyio.current_time()
+        while True:
+            await anyio.sleep(TELL_SECONDS)
+            print(f"{self.folder.name}: {self.state()}", flush=True)
+            now = self.deaths.total(), self._answered
+            if now != before:
+                before, since = now, anyio.current_time()
+            elif anyio.current_time() - since > STUCK_SECONDS:
+                raise Stuck(f"nothing happened for {STUCK_SECONDS:.0f} s in {self.folder}")
+
+    async def _look_for(self, bite: str, person: Person, talk: anyio.CancelScope) -> None:
+        while not any(bite in one for one in [*self._writers(), *self._discord(person)]):  # noqa: ASYNC110 - as below
+            await anyio.sleep(0.5)
+        talk.cancel()
+
     # --- people ------------------------------------------------------------------------------------------------------
 
     async def _talk(self, person: Person, name: str) -> None:
         """One session: prompts with a tool and an answer, until enough has died."""
         channel = self.playground.discord["channel_id"]
+        self._wait_for(name, "a thread")
         async with self._starting:  # so that everybody knows which thread is theirs
             thread = await self._start(person, channel)
         number = 0
         while not self.over:
             number += 1
             mark = f"{name}-{number}"
-            await self._converse(person, thread, mark)
+            await self._converse(person, thread, mark, name)
+            self._answered += 1
         self._keep_files()
+        self._wait_for(name, "the end")
         await self._insist(person, lambda: person.slash("claude", "close", channel=thread), "closed", thread)
+        del self._waits[name]
 
     def _keep_files(self) -> None:
         """Before sandboxes go: which tools ran in them."""
         for sandbox in self.playground.sandboxes.glob("*"):
             if (file := sandbox / "work" / "ids.txt").exists():
-                (self._folder / f"ids-{sandbox.name}.txt").write_text(file.read_text())
+                (self.folder / f"ids-{sandbox.name}.txt").write_text(file.read_text())
 
     async def _start(self, person: Person, channel: str) -> str:
         while True:
             known = person.threads(channel)
             asked = await person.slash("claude", "start", channel=channel)
-            state = await person.wait(lambda asked=asked: _settled(person, asked), "an answer to /claude start", 10)
-            if state == "answered":
-                return await person.wait_thread(channel, known, ANSWER_SECONDS)
+            await person.wait(lambda asked=asked: _settled(person, asked), "an answer to /claude start", 10)
+            if _accepted(person, channel, asked):
+                return await person.wait_thread(channel, known, PATIENCE)
 
-    async def _converse(self, person: Person, thread: str, mark: str) -> None:
+    async def _converse(self, person: Person, thread: str, mark: str, name: str) -> None:
         tool = {"tool": "Bash", "input": {"command": f"echo {mark} >> ids.txt", "description": "mark"}}
         tools = [tool] if self.with_tools else []
         script = json.dumps([*tools, {"text": f"answer <{mark}>. ", "id": mark}])
@@ -124,18 +174,19 @@ class World:
         said = await person.say(thread, f"SCRIPT: {script} END")
         self.prompts.append((said["id"], mark))
         while True:
-            seen = await person.wait(
-                lambda: _next(person, thread, said["id"], mark), f"what becomes of {mark}", ANSWER_SECONDS
-            )
+            self._wait_for(name, f"what becomes of {mark}")
+            seen = await person.wait(lambda: _next(person, thread, said["id"], mark), "an answer", PATIENCE)
             if seen["content"].count(f"answer <{mark}>") and not _label(seen, "Stop"):
                 return
             if FAILED in seen["content"]:
                 self.cut.add(mark)
                 return
             if _label(seen, "Allow"):
+                self._wait_for(name, f"Allow for {mark}")
                 await self._press(person, seen, "Allow")
             elif _label(seen, "Continue"):
                 self.cut.add(mark)
+                self._wait_for(name, f"Continue for {mark}")
                 await self._press(person, seen, "Continue")
                 return
 
@@ -147,8 +198,9 @@ class World:
             except (PersonError, LookupError):
                 return
             await person.wait(lambda p=pressed: _settled(person, p), f"an answer to {label}", 10)
-            with anyio.move_on_after(10):
-                await person.wait(lambda: not _label(_now(person, message), label), f"{label} to be gone", 60)
+            if _accepted(person, message["channel_id"], pressed):
+                with anyio.move_on_after(10):
+                    await person.wait(lambda: not _label(_now(person, message), label), f"{label} to be gone", 60)
 
     async def _insist(self, person: Person, act: Any, words: str, thread: str) -> None:
         while True:
@@ -160,12 +212,19 @@ class World:
     # --- death -------------------------------------------------------------------------------------------------------
 
     async def _reap(self) -> None:
-        """Kill something else than the bot, every now and then."""
-        for victim in self._parts:
-            await anyio.sleep(self._rng.uniform(1.0, 4.0))
+        """Kill something else than the bot, every now and then, as long as that dies."""
+        for victim, lives in zip(
+            self._parts, sorted(self._rng.choices(range(self._own), k=len(self._parts))), strict=True
+        ):
+            self._wait_for("reaper", f"{lives} deaths of the bot")
+            while len(self._lives()) < lives:  # noqa: ASYNC110 - a process wrote it
+                await anyio.sleep(0.1)
+            await anyio.sleep(self._rng.uniform(0.5, 2.0))
+            self._wait_for("reaper", f"a {victim}")
             while not self._kill(victim):  # noqa: ASYNC110 - nothing tells that one has started
                 await anyio.sleep(0.1)
             self._killed.append(victim)
+        self._waits.pop("reaper", None)
 
     def _kill(self, victim: str) -> bool:
         match victim:
@@ -229,7 +288,9 @@ class World:
 
     def _writers(self) -> list[str]:
         """One writer: once a lease was taken over, nobody appends under the one before."""
-        file = self._folder / "writers"
+        file = self.folder / "writers"
+        if not file.exists():
+            return []
         lines: list[tuple[str, str, int, int]] = [json.loads(line) for line in file.read_text().splitlines()]
         taken = {(target, epoch): end for what, target, epoch, end in lines if what == "lease"}
         return [
@@ -242,7 +303,7 @@ class World:
     def _tools(self) -> list[str]:
         wrong: list[str] = []
         ran: Counter[str] = Counter()
-        for copy in self._folder.glob("ids-*.txt"):
+        for copy in self.folder.glob("ids-*.txt"):
             ran.update(copy.read_text().split())
         wrong += [f"the tool of {mark} ran {times} times" for mark, times in ran.items() if times > 1]
         return wrong
@@ -268,6 +329,12 @@ class World:
 def _settled(person: Person, interaction: str) -> str:
     state = person.interaction(interaction)
     return "" if state == "waiting" else state
+
+
+def _accepted(person: Person, channel: str, interaction: str) -> bool:
+    """Whether it was answered, and not with the news that it is not recorded."""
+    private = [one["content"] for one in person.messages(channel) if int(one["id"]) > int(interaction)]
+    return person.interaction(interaction) == "answered" and not any(NOT_RECORDED in one for one in private)
 
 
 def _label(message: Message | None, label: str) -> bool:
@@ -310,6 +377,7 @@ async def open_world(
     """A world in `folder` in which the bot dies `own` deaths, and `parts` are killed; `without` a safety, see bot.py."""
     options = Options(
         folder=folder / "playground",
+        database={"fsync": "off"},  # a process dies here, never the machine: what was written is kept
         max_sandboxes=TALKERS * 10,  # a start that failed for its person may have begun a session all the same
         bot=(str(Path(__file__).with_name("bot.py")),),
         bot_environment={

@@ -88,7 +88,7 @@ async def test_killed_while_it_starts_it_is_not_waited_for(folder: Path, monkeyp
     monkeypatch.setattr(postgres, "_START_SECONDS", 10 * SECONDS)
     server = EmbeddedPostgres(folder)
     killed = False
-    answers = server._answers
+    answers = server._answers  # pyright: ignore[reportPrivateUsage] - to kill it between two looks
 
     async def until_killed() -> bool:
         nonlocal killed

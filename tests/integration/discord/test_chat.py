@@ -367,6 +367,32 @@ async def test_another_life_finds_the_message_that_the_first_could_not_report(
         assert len([one for one in alice.messages(thread) if words[part] in one["content"]]) == 1
 
 
+async def test_a_process_that_was_deposed_shows_nothing_any_more(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, deposed = people["alice"], anyio.Event()
+
+    async def play(claude: Claude) -> None:
+        await claude.next_prompt()
+        claude.context.say("what everybody knows")
+        await deposed.wait()
+        claude.context.say("what everybody knows, and what is stale")
+        await anyio.sleep_forever()  # nothing is recorded any more, so that nothing else tells
+
+    installation.agent.play = play
+    async with installation.bot(engine=True) as bot:
+        thread = await start(alice, general, prompt="go")
+        await sees(alice, thread, "what everybody knows")
+        assert bot.engine
+        (actor,) = bot.engine.actors.values()
+        await until(lambda: not any(card.stale or card.gone for card in actor.session.cards), "showing everything")
+        epochs = installation.store.facts.epochs
+        epochs.update({target: epoch + 1 for target, epoch in epochs.items()})  # as when another one takes over
+        deposed.set()
+        await until(lambda: any(what == "fenced" for _, what, _ in installation.failures), "being fenced")
+        assert not [one for one in alice.messages(thread) if "stale" in one["content"]]
+
+
 def _new_nonce(*_: object) -> str:
     return uuid.uuid4().hex[:24]
 

@@ -37,6 +37,9 @@ class Context:
     def say(self, live: str) -> None:
         self.live = live
 
+    async def confirm(self) -> None:
+        raise NotImplementedError
+
     async def changed(self) -> None:
         raise NotImplementedError
 
