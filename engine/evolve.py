@@ -72,9 +72,11 @@ def _add(s: Session, card: Card) -> None:
 
 def _set(s: Session, part: str, **changes: Any) -> None:
     """Change a card: Discord shows less than it from now on."""
-    s.cards = tuple(
-        msgspec.structs.replace(card, rev=card.rev + 1, **changes) if card.part == part else card for card in s.cards
-    )
+    for index, card in enumerate(s.cards):
+        if card.part == part:
+            changed = msgspec.structs.replace(card, rev=card.rev + 1, **changes)
+            s.cards = (*s.cards[:index], changed, *s.cards[index + 1 :])
+            return
 
 
 def _touch_head(s: Session) -> None:

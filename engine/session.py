@@ -178,7 +178,10 @@ class Session(msgspec.Struct, kw_only=True):
 
     def card(self, part: str) -> Card | None:
         """The card of that name, None when it is not there (any more)."""
-        return next((card for card in self.cards if card.part == part), None)
+        for card in self.cards:
+            if card.part == part:
+                return card
+        return None
 
     def ask(self, request: str) -> Ask | None:
         """The permission asked under that id, None when it is not there (any more)."""
