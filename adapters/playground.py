@@ -86,6 +86,7 @@ class Playground:
     async def start(self) -> None:
         """Bring everything up, in the order in which the parts need each other."""
         self._make_secrets()
+        self._say("postgres …")
         await self.start_postgres()
         self.sandboxes.mkdir(mode=0o700, exist_ok=True)
         model = await self._start("model", ["-m", "adapters.local.model", *self._model_arguments()], {})

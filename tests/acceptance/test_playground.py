@@ -71,6 +71,8 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 def test_the_script_plays_a_whole_conversation(language: str, tmp_path: Path) -> None:
     played = _run("playground", "--folder", str(tmp_path / "p"), "--script", "--lang", language)
     assert played.returncode == 0, played.stdout + played.stderr
+    parts = [line.split()[2] for line in played.stdout.splitlines() if line.endswith(" …")]
+    assert parts == ["postgres", "model", "gateway", "discord", "bot", "panel"]
     happened = [line.partition("✓ ")[2].partition(" — ")[0] for line in played.stdout.splitlines() if "✓ " in line]
     assert list(dict.fromkeys(happened)) == list(LANGUAGES[language].steps.values())
     assert f"@{LANGUAGES[language].person}" in played.stdout
