@@ -21,7 +21,7 @@ from adapters.audit import views
 from adapters.audit.erasing import erase
 from adapters.audit.source import AuditError
 from adapters.audit.verifying import verify
-from adapters.playground import Options, PlaygroundError, run_playground
+from adapters.playground import ArgumentError, Options, PlaygroundError, run_playground
 from adapters.settings import Secret
 from engine.ports import EngineError
 
@@ -139,9 +139,10 @@ def _tell(group: BaseExceptionGroup[BaseException]) -> int:
     if rest is not None:
         raise rest
     assert known
-    for error in _leaves(known):
+    errors = _leaves(known)
+    for error in errors:
         sys.stderr.write(f"{error}\n")
-    return 1
+    return 2 if any(isinstance(error, ArgumentError) for error in errors) else 1
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

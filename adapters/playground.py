@@ -45,6 +45,10 @@ class PlaygroundError(Exception):
     """Raised when the playground cannot start. The message says what is wrong and what to do."""
 
 
+class ArgumentError(PlaygroundError):
+    """Raised for arguments and settings that are wrong, before anything starts."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How to run it. `real`: the real model, with the key from CLAUDE_API_KEY. `port`: 0 is any free one.
 
@@ -84,6 +88,7 @@ class Playground:
     async def start(self) -> None:
         """Bring everything up, in the order in which the parts need each other."""
         self._make_secrets()
+        self._say("postgres …")
         await self.start_postgres()
         self.sandboxes.mkdir(mode=0o700, exist_ok=True)
         model = await self._start("model", ["-m", "adapters.local.model", *self._model_arguments()], {})
@@ -286,9 +291,9 @@ def _check(options: Options) -> None:
     if not options.real:
         return
     if not os.environ.get("CLAUDE_API_KEY"):
-        raise PlaygroundError("--real needs the key of the real model in CLAUDE_API_KEY")
+        raise ArgumentError("--real needs the key of the real model in CLAUDE_API_KEY")
     if not (_bubblewrap() or options.trust_sandbox):
-        raise PlaygroundError(
+        raise ArgumentError(
             "--real without bubblewrap would let a real agent read and change your files: "
             "install bubblewrap (bwrap), or say --trust-sandbox if this machine is one you can lose"
         )
@@ -338,7 +343,7 @@ async def run_playground(options: Options, language: str | None) -> int:
         sys.stdout.flush()
 
     if language is not None and language not in LANGUAGES:
-        raise PlaygroundError(f"--lang {language}: there is {' and '.join(LANGUAGES)}")
+        raise ArgumentError(f"--lang {language}: there is {' and '.join(LANGUAGES)}")
     if options.host not in {"127.0.0.1", "localhost"}:
         say(f"warning: {options.host} lets others on your network in, and they can run commands here")
     async with open_playground(options, say) as playground:

@@ -1,12 +1,13 @@
 """Settings: read from the environment once, at the start, by whoever is the composition root. Nothing else reads it.
 
 Promises: every missing or wrong setting is named, all at once, with what to do (`SettingsError`); no value is ever part of
-such a message, as people paste secrets into the wrong variable; what is returned is complete and of the right type. Files
-that hold keys are checked for being there; what is in them is for their readers to judge.
+such a message, as people paste secrets into the wrong variable; what is returned is complete and of the right type.
 
 The table of all settings for who runs the program is in `deploy/README.md`.
 """
 
+import base64
+import binascii
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -17,6 +18,9 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 T = TypeVar("T")
+
+KEY_BYTES = 32
+"""In a file that holds a key, in base64."""
 
 
 class Secret:
@@ -145,15 +149,15 @@ def load(environ: Mapping[str, str]) -> Settings:
     """The bot's settings. Raises SettingsError."""
     read = _Reader(environ)
     settings = Settings(
-        discord_token=read("DISCORD_TOKEN", _token, "the token of the bot, from Discord's developer portal"),
+        discord_token=read("DISCORD_TOKEN", _bot_token, "the token of the bot, from Discord's developer portal"),
         discord_guild_ids=read(
             "DISCORD_GUILD_ID", _ids, "the id of your Discord server, or several with commas between"
         ),
         discord_api_url=read.optional("DISCORD_API_URL", _url, "leave it unset: Discord is found without"),
         database=_database(read),
-        log_key_file=read("LOG_KEY_FILE", _file, _KEY_FILE),
+        log_key_file=read("LOG_KEY_FILE", _key_file, _KEY_FILE),
         gateway_url=read("GATEWAY_URL", _url, "where sandboxes reach the gateway, as http://host:port"),
-        gateway_secret_file=read("GATEWAY_SECRET_FILE", _file, _KEY_FILE),
+        gateway_secret_file=read("GATEWAY_SECRET_FILE", _key_file, _KEY_FILE),
         egress_url=read.optional("EGRESS_URL", _url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
         sandbox_dir=read("SANDBOX_DIR", _folder, "a folder for the sandboxes; make it first"),
         max_sandboxes=read("MAX_SANDBOXES", _whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3),
@@ -184,9 +188,9 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         port=read("GATEWAY_PORT", _whole(1, 65_535), "the port it listens on, 1 to 65535", 8080),
         egress_port=read.optional("EGRESS_PORT", _whole(1, 65_535), "a port for the sandboxes' way out, or unset"),
         egress_allow=read("EGRESS_ALLOW", _hosts, "hosts with commas between, as in deploy/README.md", ""),
-        secret_file=read("GATEWAY_SECRET_FILE", _file, _KEY_FILE),
+        secret_file=read("GATEWAY_SECRET_FILE", _key_file, _KEY_FILE),
         database=_database(read),
-        log_key_file=read("LOG_KEY_FILE", _file, _KEY_FILE),
+        log_key_file=read("LOG_KEY_FILE", _key_file, _KEY_FILE),
         logging=_logging(read),
     )
     read.finish()
@@ -196,7 +200,7 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
 def load_log(environ: Mapping[str, str]) -> tuple[Database, Path | None]:
     """Where the log is, and its key file if one is named: for who only asks it something. Raises SettingsError."""
     read = _Reader(environ)
-    database, key_file = _database(read), read.optional("LOG_KEY_FILE", _file, _KEY_FILE)
+    database, key_file = _database(read), read.optional("LOG_KEY_FILE", _key_file, _KEY_FILE)
     read.finish()
     return database, key_file
 
@@ -273,6 +277,18 @@ def _token(raw: str) -> Secret:
     return Secret(raw)
 
 
+def _bot_token(raw: str) -> Secret:
+    """Its first part is the bot's id in base64."""
+    token, head = _token(raw), raw.partition(".")[0]
+    try:
+        is_id = base64.b64decode(head + "=" * (-len(head) % 4), validate=True).isdigit()
+    except binascii.Error:
+        is_id = False
+    if not is_id or head == raw:
+        raise ValueError("is no bot token")
+    return token
+
+
 def _ids(raw: str) -> tuple[str, ...]:
     ids = tuple(part.strip() for part in _text(raw).split(","))
     if not all(re.fullmatch(r"[1-9][0-9]{0,19}", part) for part in ids):
@@ -325,6 +341,17 @@ def _file(raw: str) -> Path:
         raise ValueError("names no file")
     if not os.access(path, os.R_OK):
         raise ValueError("names a file that cannot be read")
+    return path
+
+
+def _key_file(raw: str) -> Path:
+    path = _file(raw)
+    try:
+        key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
+    except (binascii.Error, UnicodeDecodeError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError("names a file that holds something else")
     return path
 
 

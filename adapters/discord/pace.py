@@ -2,7 +2,7 @@
 
 Discord allows 50 a second and bans who ignores it; hikari has no limiter of its own, and holds requests back while it does
 not know a route, to send them all at once when it does (`notes/discord.md` §3). So what is on its way is limited too:
-together never more than 40 in any second.
+together never more than 40 in any second, however late some of them arrive.
 """
 
 import heapq
@@ -34,14 +34,14 @@ class Pace:
         self._every = 1 / per_second
         self._left = at_once
         self._free_at = 0.0
-        self._waiting: list[tuple[int, int, anyio.Event]] = []
+        self._waiting: list[tuple[int, int, int, anyio.Event]] = []
         self._numbers = itertools.count()
 
     @asynccontextmanager
     async def slot(self, urgency: int = NORMAL, *, requests: int = 1) -> AsyncGenerator[None]:
         """Wait for the next slot, and hold it while the request is on its way, or so many, one after the other."""
         turn = anyio.Event()
-        heapq.heappush(self._waiting, (urgency, next(self._numbers), turn))
+        heapq.heappush(self._waiting, (urgency, next(self._numbers), requests, turn))
         self._call_next()
         try:
             await turn.wait()
@@ -52,16 +52,17 @@ class Pace:
             yield
         finally:
             if turn.is_set():
-                self._left += 1
+                self._left += requests
             else:
-                self._waiting = [one for one in self._waiting if one[2] is not turn]
+                self._waiting = [one for one in self._waiting if one[3] is not turn]
                 heapq.heapify(self._waiting)
             self._call_next()
 
     def _call_next(self) -> None:
-        while self._waiting and self._left:
-            self._left -= 1
-            heapq.heappop(self._waiting)[2].set()
+        while self._waiting and self._left >= self._waiting[0][2]:
+            _, _, requests, turn = heapq.heappop(self._waiting)
+            self._left -= requests
+            turn.set()
 
 
 class Burst:

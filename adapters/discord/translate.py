@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import msgspec
+import structlog
 
 from adapters.discord import custom_ids
 from adapters.discord.texts import texts
@@ -15,6 +16,8 @@ from engine.ports import GiveUp, Keyring
 from schema.envelope import Recorded
 from schema.events import Granted, Received
 from schema.sealed import Seal
+
+log_line = structlog.get_logger(__name__)
 
 
 class _Option(msgspec.Struct):
@@ -158,5 +161,13 @@ class DiscordTranslator:
             payload = msgspec.convert(json.loads(raw or "{}"), Payload, strict=False)
             key = await self._keyring.prepare(f"session:{event.session}", event.by)
         except (msgspec.MsgspecError, ValueError, GiveUp):  # GiveUp: the text, or the person's key, is no more
-            return c.Reject(reason=c.Reason.MALFORMED), context
-        return command(event, payload, lambda text: self._keyring.seal(key, text)), context
+            return self._rejected(received.position, event, c.Reject(reason=c.Reason.MALFORMED)), context
+        decoded = command(event, payload, lambda text: self._keyring.seal(key, text))
+        return self._rejected(received.position, event, decoded), context
+
+    @staticmethod
+    def _rejected(position: int, received: Received, decoded: c.Command) -> c.Command:
+        """Operators hear of what Discord sends and nobody understands: it may be a new kind of thing."""
+        if isinstance(decoded, c.Reject):
+            log_line.warning("not understood", position=position, what=received.what, detail=decoded.detail)
+        return decoded

@@ -175,4 +175,6 @@ def _gist(message: Message) -> str:
     names = ", ".join(one["filename"] for one in message["attachments"])
     lines = [line for line in message["content"].splitlines() if line.strip() and not line.startswith(("```", "-#"))]
     words = (lines or message["content"].splitlines() or [""])[0]
+    for person in message["mentions"]:
+        words = words.replace(f"<@{person['id']}>", f"@{person['username']}")
     return f"{words[:80]} {f'[{names}]' if names else ''}".strip()

@@ -71,8 +71,12 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 def test_the_script_plays_a_whole_conversation(language: str, tmp_path: Path) -> None:
     played = _run("playground", "--folder", str(tmp_path / "p"), "--script", "--lang", language)
     assert played.returncode == 0, played.stdout + played.stderr
+    parts = [line.split()[2] for line in played.stdout.splitlines() if line.endswith(" …")]
+    assert parts == ["postgres", "model", "gateway", "discord", "bot", "panel"]
     happened = [line.partition("✓ ")[2].partition(" — ")[0] for line in played.stdout.splitlines() if "✓ " in line]
     assert list(dict.fromkeys(happened)) == list(LANGUAGES[language].steps.values())
+    assert f"@{LANGUAGES[language].person}" in played.stdout
+    assert "<@" not in played.stdout
     assert not _arguments(_of(tmp_path))
 
 
@@ -110,11 +114,11 @@ def test_missing_settings_are_named_all_at_once() -> None:
 def test_the_real_model_needs_its_key(tmp_path: Path) -> None:
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     refused = _run("playground", "--folder", str(tmp_path), "--real", environment=bare)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "CLAUDE_API_KEY" in refused.stderr
 
 
 def test_an_unknown_language_is_refused(tmp_path: Path) -> None:
     refused = _run("playground", "--folder", str(tmp_path / "p"), "--script", "--lang", "xx")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "en and ja" in refused.stderr

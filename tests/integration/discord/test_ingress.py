@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import hikari
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.local.discord.people import Person, buttons
 from engine.ports import GiveUp
@@ -136,10 +137,12 @@ def send(bot: Bot, name: str, payload: Any) -> None:
 async def test_an_odd_interaction_is_recorded_and_refused(installation: Installation, odd: Json) -> None:
     payload = {"id": "700000000000000001", "token": "t0ken", "guild_id": installation.discord.info["guild_id"]} | odd
     async with installation.bot(engine=True) as bot:
-        send(bot, "INTERACTION_CREATE", payload)
-        await bot.log.wait(lambda: bot.log.of(e.Received))
-        refused = await bot.log.wait(lambda: bot.log.of(e.Refused))
+        with capture_logs() as lines:
+            send(bot, "INTERACTION_CREATE", payload)
+            await bot.log.wait(lambda: bot.log.of(e.Received))
+            refused = await bot.log.wait(lambda: bot.log.of(e.Refused))
         assert [one.reason for one in refused] == ["malformed"]
+        assert [line["position"] for line in lines if line["event"] == "not understood"] == [1]
         raw = await installation.keyring.open(bot.log.of(e.Received)[0].raw)
         assert raw is not None
         assert "t0ken" not in raw

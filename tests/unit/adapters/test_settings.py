@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from adapters.settings import GatewaySettings, Secret, Settings, SettingsError, load, load_gateway
 
 HERE = Path(__file__)
+KEY = HERE.with_name("example.key")
 
 GOOD = {
-    "DISCORD_TOKEN": "made.up.token-1",
+    "DISCORD_TOKEN": "MTIz.made-up.token-1",
     "DISCORD_GUILD_ID": "123456789012345678, 2",
     "DISCORD_API_URL": "http://127.0.0.1:8000/api/v10/",
     "DB_HOST": "localhost",
@@ -21,9 +22,9 @@ GOOD = {
     "DB_USER": "bot",
     "DB_PASSWORD": "made-up-password",
     "DB_NAME": "log",
-    "LOG_KEY_FILE": str(HERE),
+    "LOG_KEY_FILE": str(KEY),
     "GATEWAY_URL": "http://127.0.0.1:8001",
-    "GATEWAY_SECRET_FILE": str(HERE),
+    "GATEWAY_SECRET_FILE": str(KEY),
     "EGRESS_URL": "http://127.0.0.1:3128",
     "SANDBOX_DIR": str(HERE.parent),
     "MAX_SANDBOXES": "7",
@@ -52,16 +53,16 @@ OPTIONAL = {
 }
 # for each setting, values that must be refused
 BAD = {
-    "DISCORD_TOKEN": ["", "two words", "té"],
+    "DISCORD_TOKEN": ["", "two words", "té", "x", "MTIz", "made.up.token", "YWJj.x.y"],
     "DISCORD_GUILD_ID": ["", "my server", "1,,2", "１２３", "0", "1;2"],
     "DISCORD_API_URL": ["", "ftp://x", "localhost:80", "http://me:pw@host/", "http://", "http://[::1"],
     "DB_HOST": ["", "a\x00b"],
     "DB_PORT": ["", "0", "65536", "-1", "5_4", "５４３２", "5432.0", "1e3"],
     "DB_USER": ["", "a\nb"],
     "DB_NAME": [""],
-    "LOG_KEY_FILE": ["", "/nowhere/at/all", str(HERE.parent), "a\x00b"],
+    "LOG_KEY_FILE": ["", "/nowhere/at/all", str(HERE.parent), str(HERE), "a\x00b"],
     "GATEWAY_URL": ["", "not an address"],
-    "GATEWAY_SECRET_FILE": ["", "/nowhere/at/all"],
+    "GATEWAY_SECRET_FILE": ["", "/nowhere/at/all", str(HERE)],
     "EGRESS_URL": ["", "gateway:3128"],
     "SANDBOX_DIR": ["", str(HERE)],
     "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
@@ -76,7 +77,7 @@ BAD = {
 }
 GATEWAY = {name: GOOD[name] for name in GOOD if name.startswith(("DB_", "LOG_"))} | {
     "CLAUDE_API_KEY": "made-up-key",
-    "GATEWAY_SECRET_FILE": str(HERE),
+    "GATEWAY_SECRET_FILE": str(KEY),
     "GATEWAY_PORT": "9000",
     "GATEWAY_UPSTREAM": "http://127.0.0.1:9001",
 }
@@ -87,6 +88,7 @@ WRONG = {
     "is empty",
     "holds unprintable characters",
     "holds spaces, or characters no token has",
+    "is no bot token",
     "is not a Discord id (digits only)",
     "is not a whole number",
     "is out of range",
@@ -95,6 +97,7 @@ WRONG = {
     "holds a user or password",
     "names no file",
     "names a file that cannot be read",
+    "names a file that holds something else",
     "names a file that cannot be executed",
     "names no folder",
     "names a path that cannot be looked at",
