@@ -248,12 +248,13 @@ async def test_a_message_that_is_no_prompt_is_answered_with_the_reason_once(
         await bob.say(thread, "may I?")
         await bot.log.wait(lambda: bot.log.of(e.Refused))
         bot.log.held, bot.log.holds = anyio.Event(), reported
-        await alice.say(thread, "", files=[("photo.png", b"x")])
+        said = await alice.say(thread, "", files=[("photo.png", b"x")])
         await sees(alice, thread, words)
+        asked = [one.position for one in bot.log.events if getattr(one.event, "discord_id", "") == said["id"]]
     monkeypatch.setattr(chat, "_NONCE_LIFE", 0)
     monkeypatch.setattr(chat, "nonce", _new_nonce)
     async with installation.bot(engine=True) as bot:
-        await bot.log.wait(lambda: bot.log.of(e.Replied))
+        await bot.log.wait(lambda: asked[0] in [one.to for one in bot.log.of(e.Replied)])
     told = [
         one["content"]
         for one in alice.messages(thread)
