@@ -30,6 +30,8 @@ class _Own:
         self._count = 0
 
     def take(self, committed: Committed) -> None:
+        if not committed.recorded:  # an append may hold nothing but guards
+            return
         self._batches.append(committed.recorded)
         self._count += len(committed.recorded)
         while self._count > _MOST_OWN:

@@ -239,6 +239,20 @@ async def test_a_follower_gets_what_is_there_and_what_comes(event_log: EventLog,
     assert [e.position for e in got] == list(range(101, 703))
 
 
+async def test_an_append_may_only_ask_whether_a_lease_is_held(event_log: EventLog) -> None:
+    asked = Append(leases=((SESSION, await event_log.lease(SESSION)),))
+    await event_log.append(events(to(SESSION)))
+    pages = event_log.follow(after=0)
+    got = await take(pages, 1)
+    assert not await event_log.append(asked)
+    await event_log.append(events(to(SESSION)))
+    got += await take(pages, 1)
+    assert [e.position for e in got] == [1, 2]
+    await event_log.lease(SESSION)
+    with pytest.raises(Fenced):
+        await event_log.append(asked)
+
+
 async def test_a_follower_that_has_seen_more_than_there_is_stops_loudly(event_log: EventLog) -> None:
     await event_log.append(events(to(SESSION)))
     with pytest.raises(GiveUp, match="1, before 5"):
