@@ -9,9 +9,9 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.databases import databases
-from tests.load import figures, log
+from tests.load import figures, log, page
 
-MODULES = (log,)
+MODULES = (log, page)
 """Each registers its figures."""
 
 
