@@ -1,6 +1,6 @@
 # Every target sets up what it needs (.ci/bootstrap), from nothing but Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help playground test lint bench drill lock clean
+.PHONY: help playground test lint bench drill pictures lock clean
 
 PY := .venv/bin/python
 ARGS ?=
@@ -33,6 +33,10 @@ bench: ## the figures, one JSON line each; ONLY=name some of them
 drill: ## the kill drill: N kills (200), SEED=… repeats a failure
 	@.ci/bootstrap runtime postgres claude build test
 	@exec env DRILL_KILLS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -m drill --timeout=0 -s $(ARGS)
+
+pictures: ## the README's pictures anew, from the scripted conversation (needs Chromium and CJK fonts)
+	@.ci/bootstrap runtime postgres claude build test
+	@exec $(PY) -m tests.browser.pictures
 
 lock: ## for maintainers: new versions into the lock files (needs uv: .venv/bin/pip install uv)
 	@.ci/lock

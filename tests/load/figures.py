@@ -94,7 +94,10 @@ def figure(measure: Callable[[Bench], Awaitable[None]]) -> Callable[[Bench], Awa
     return measure
 
 
-def report(name: str, ratios: list[float], baseline: str) -> None:
+def report(name: str, ratios: list[float], baseline: str, **more: float) -> None:
+    """Print a figure; `more`: what else was measured, its unit in its name."""
     line = {"figure": name, "ratio": statistics.median(ratios), "lo": min(ratios), "hi": max(ratios)}
     rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in line.items()}
-    print(json.dumps(rounded | {"baseline": baseline}), flush=True)
+    print(
+        json.dumps(rounded | {"baseline": baseline} | {key: round(value, 3) for key, value in more.items()}), flush=True
+    )

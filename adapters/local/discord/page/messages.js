@@ -25,8 +25,8 @@ function showAll() {
   drawn.clear();
   const channel = here();
   const there = messagesHere();
-  const nodes = state.more[channel.id] ? [make("p", { class: "older" }, say("older"))] : beginning(channel, there);
-  list.replaceChildren(...nodes, ...rows(there));
+  const nodes = state.more[channel.id] ? [above()] : beginning(channel, there);
+  list.replaceChildren(...nodes, ...chunks(rows(there)));
   list.setAttribute("aria-label", say("messages", channel.name));
   scroller.setAttribute("aria-label", say("messages", channel.name));
   if (there.length || isThread(channel)) toEnd();
@@ -34,10 +34,40 @@ function showAll() {
   sayRead();
 }
 
+// older ones are asked for before one gets to them
+const near = new IntersectionObserver((seen) => {
+  const first = messagesHere()[0];
+  if (!first || asking || !seen.some((one) => one.isIntersecting && one.target.isConnected)) return;
+  asking = true;
+  askHistory(state.channel, first.id);
+}, { root: scroller, rootMargin: "800px 0px" });
+
+function above() {
+  const line = make("p", { class: "older" }, say("older"));
+  near.disconnect();
+  near.observe(line);
+  return line;
+}
+
 function beginning(channel, there) {
   if (!isThread(channel)) return [welcome()];
   const nothing = there.length ? [] : [make("p", { class: "dim" }, say("nothing_thread"))];
   return [make("div", { class: "beginning" }, icon("thread"), make("p", {}, say("start", channel.name)), ...nothing)];
+}
+
+// What is far from the window is not laid out: a chunk at a time, for of single messages there may be thousands.
+const CHUNK = 50;
+
+function chunks(nodes) {
+  const made = [];
+  for (let index = 0; index < nodes.length; index += CHUNK) made.push(make("div", { class: "chunk" }, ...nodes.slice(index, index + CHUNK)));
+  return made;
+}
+
+function append(...nodes) {
+  const last = list.lastElementChild;
+  if (last?.className === "chunk" && last.children.length < CHUNK) last.append(...nodes);
+  else list.append(...chunks(nodes));
 }
 
 /** Articles, and a line wherever a day begins. */
@@ -64,10 +94,10 @@ function showOlder() {
   asking = false;
   const there = messagesHere();
   const first = list.querySelector("article[id^=m]")?.id.slice(1);
-  const above = there.filter((one) => !first || older(one.id, first) < 0);
+  const before = there.filter((one) => !first || older(one.id, first) < 0);
   list.querySelector(".older")?.remove();
-  const nodes = state.more[state.channel] ? [make("p", { class: "older" }, say("older"))] : beginning(here(), there);
-  list.prepend(...nodes, ...rows(above));
+  const nodes = state.more[state.channel] ? [above()] : beginning(here(), there);
+  list.prepend(...nodes, ...chunks(rows(before)));
   scroller.scrollTop = scroller.scrollHeight - height;
 }
 
@@ -77,7 +107,7 @@ function arrived(message) {
   if (drawn.has(message.id)) return redraw(message);
   list.querySelector(".beginning .dim")?.remove();
   if (at_ < there.length - 1) return showAll(); // out of order: as good as never
-  list.append(...rows([message], there[at_ - 1] ?? null));
+  append(...rows([message], there[at_ - 1] ?? null));
   if (message.author.id === state.me.id) toEnd();
   at("jump").hidden = pinned;
   at("jump").textContent = say("jump");
@@ -100,12 +130,6 @@ scroller.addEventListener("scroll", () => {
   lastTop = scrollTop;
   lastHeight = scrollHeight;
   if (pinned) at("jump").hidden = true;
-  if (scroller.scrollTop < 600 && state.more[state.channel] && !asking) {
-    const first = messagesHere()[0];
-    if (!first) return;
-    asking = true;
-    askHistory(state.channel, first.id);
-  }
 }, { passive: true });
 // whatever grows above the end (an answer, a picture), who was at the end stays there
 const follow = new ResizeObserver(() => { if (pinned) scroller.scrollTop = scroller.scrollHeight; });
@@ -329,7 +353,7 @@ function noAnswer(interaction) {
     make("p", { class: "who" }, make("strong", { class: "name" }, nameOf(state.bot)), make("span", { class: "app" }, say("app"))),
     make("p", { class: "failed" }, say("no_answer")),
     make("p", { class: "onlyyou" }, say("only_you"), " · ", make("button", { type: "button", class: "plain", onclick: () => row.remove() }, say("dismiss"))));
-  list.append(row);
+  append(row);
   if (pinned) toEnd();
 }
 
