@@ -23,14 +23,15 @@ Prices = Mapping[str, Price]
 """By the beginning of a model's name; the longest that fits counts."""
 
 LISTED: Prices = {
+    "claude-opus": Price(5, 25, 0.5, 6.25),
+    "claude-sonnet": Price(3, 15, 0.3, 3.75),
+    "claude-haiku": Price(1, 5, 0.1, 1.25),
     "claude-opus-4": Price(15, 75, 1.5, 18.75),
     "claude-opus-4-5": Price(5, 25, 0.5, 6.25),
-    "claude-sonnet-4": Price(3, 15, 0.3, 3.75),
-    "claude-haiku-4": Price(1, 5, 0.1, 1.25),
     "claude-3-5-haiku": Price(0.8, 4, 0.08, 1),
     "claude-3-haiku": Price(0.25, 1.25, 0.03, 0.3),
 }
-"""As Anthropic listed them in November 2025. `claude-opus-4` is 4 and 4.1."""
+"""As Anthropic listed them in November 2025; `claude-opus-4` is 4 and 4.1. A newer model is taken to cost what its family does."""
 
 
 def cost(model: str, counts: Counts, prices: Prices) -> float | None:

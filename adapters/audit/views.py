@@ -145,7 +145,7 @@ def usage(
         raise Misused(f"--by {by}: day, person and model, with commas between")
     now = datetime.now(UTC)
     first, last = (parse_time(text, now) // DAY if text else None for text in (since, until))
-    listed = _prices(prices) if prices else None
+    listed = price_list(prices)
 
     def wanted(total: Total) -> bool:
         return (
@@ -154,10 +154,13 @@ def usage(
             and (last is None or total.day <= last)
         )
 
-    return run_with(where, partial(_usage, wanted, parts, listed or pricing.LISTED, json))
+    return run_with(where, partial(_usage, wanted, parts, listed, json))
 
 
-def _prices(path: Path) -> pricing.Prices:
+def price_list(path: Path | None) -> pricing.Prices:
+    """The prices in a file; the listed ones without. Raises Misused."""
+    if path is None:
+        return pricing.LISTED
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, pricing.Price])
     except OSError as error:

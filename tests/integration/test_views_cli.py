@@ -98,3 +98,15 @@ async def test_rebuild_tells_what_differs_and_replaces_it(ask: Ask, dsn: str) ->
     assert (await ask("rebuild sessions"))[0] == 0
     _, out, _ = await ask("views")
     assert "sessions" in out
+
+
+async def test_a_story_is_told_in_the_terminal_as_json_and_as_a_page(ask: Ask, tmp_path: Path) -> None:
+    status, out, _ = await ask(f"audit {THREAD} --texts")
+    assert (status, "make \\x1b[31mit" in out, "completed" in out) == (0, True, True)
+    _, out, _ = await ask(f"audit {THREAD} --json")
+    turn = json.loads(out)["chapters"][-1]
+    assert (turn["outcome"], turn["prompt"]) == ("completed", {"sealed_under_key": 1})
+    assert (await ask(f"audit {THREAD} --html {tmp_path}/page.html"))[0] == 0
+    assert ">sealed<" in (tmp_path / "page.html").read_text()
+    for arguments, status in ((f"{THREAD} --json --html x", 2), ("99", 3), (f"{THREAD} --html /no/where", 2)):
+        assert (await ask(f"audit {arguments}"))[0] == status
