@@ -11,6 +11,7 @@ from importlib.resources import files
 from adapters.audit.show import visible
 from adapters.audit.story import Ask, Item, Mark, Said, Span, Story, Text, Tool, Turn
 from adapters.audit.texts import Shut
+from projections.usage import Counts
 
 _SECOND = 1_000_000  # µs
 _LONG = 1_200  # characters, or
@@ -84,7 +85,7 @@ def _tiles(story: Story) -> str:
     work = sum((turn.until or story.until) - turn.at for turn in turns)
     bad = sum(turn.outcome in {"failed", "cut"} for turn in turns)
     counts = story.counts
-    tokens = counts.input + counts.output + counts.cache_read + counts.cache_write
+    tokens = read_tokens(counts) + counts.output
     denied = sum(ask.choice in {"deny", "expired"} for ask in asks)
     tiles = [
         (str(len(turns)), "turns", f"{bad} failed or cut" if bad else _plural(len(tools), "tool call")),
@@ -150,7 +151,7 @@ def _turn(turn: Turn) -> str:
     facts = [_span(turn.until - turn.at)] if turn.until else []
     if counts.requests:
         facts += [
-            f"{_count(counts.input + counts.cache_read + counts.cache_write)} tokens read",
+            f"{_count(read_tokens(counts))} tokens read",
             f"{_count(counts.output)} written",
             "of unknown price" if turn.dollars is None else f"about {_dollars(turn.dollars)}",
         ]
@@ -283,6 +284,11 @@ def _span(length: int) -> str:
     if minutes < 60:
         return f"{minutes} min {whole % 60} s"
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{days} d {hours % 24} h"
+
+
+def read_tokens(counts: Counts) -> int:
+    """What the model was given to read, from its cache or not."""
+    return counts.input + counts.cache_read + counts.cache_write_5m + counts.cache_write_1h
 
 
 def _count(number: int) -> str:

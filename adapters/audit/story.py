@@ -135,7 +135,7 @@ class _Teller:
         story.first = story.first or stored.position
         story.until, story.last = max(story.until, stored.at), stored.position
         story.events += 1
-        if step := getattr(self, f"_on_{stored.kind.replace('.', '_')}", None):
+        if step := getattr(self, f"_on_{body.get('kind', stored.kind).replace('.', '_')}", None):
             step(stored, body)
         elif words := _MARKS.get(stored.kind):
             text, tone = words
@@ -234,8 +234,8 @@ class _Teller:
         self._end("turn", stored.at, "plain" if outcome == "completed" else "bad" if outcome != "stopped" else "warn")
         self._turn = None
 
-    def _on_usage_counted(self, _stored: Stored, body: Body) -> None:
-        names = ("input", "output", "cache_read", "cache_write")
+    def _on_usage_counted_2(self, _stored: Stored, body: Body) -> None:
+        names = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
         counts = Counts(requests=1, **{name: body.get(name, 0) for name in names})
         dollars = pricing.cost(body["model"], counts, self._prices)
         if body["model"] not in self.story.models:

@@ -135,7 +135,8 @@ def usage(
         What a line is for: day, person, model, or some of them with commas between. The rest is summed up.
     prices
         A JSON file with your own prices in dollars for a million tokens, by the beginning of a model's name:
-        {"claude-opus-4": {"input": 15, "output": 75, "cache_read": 1.5, "cache_write": 18.75}}. Without it: list prices.
+        {"claude-opus-4": {"input": 15, "output": 75, "cache_read": 1.5, "cache_write_5m": 18.75,
+        "cache_write_1h": 30}}. Without it: list prices.
     json
         For programs: one JSON object a line.
 
@@ -222,7 +223,8 @@ def _told(line: _Line) -> dict[str, Any]:
 
 def _cells(line: _Line) -> tuple[str, ...]:
     counts = line.counts
-    numbers = (counts.turns, counts.requests, counts.input, counts.output, counts.cache_read, counts.cache_write)
+    written = counts.cache_write_5m + counts.cache_write_1h
+    numbers = (counts.turns, counts.requests, counts.input, counts.output, counts.cache_read, written)
     dollars = "?" if line.dollars is None else f"{line.dollars:,.2f}"
     return (*(f"{number:,}" for number in numbers), dollars, f"{counts.sandbox / _MINUTE:,.1f}")
 

@@ -27,7 +27,7 @@ def journal(position: int, *facts: dict[str, Any]) -> tuple[Stored, dict[str, An
 
 def story(text: Any = HOSTILE) -> Story:
     question = '{"tool":"Bash","shown":"rm -r build"}' if isinstance(text, str) else text
-    usage = {"model": "claude-sonnet-4-5", "input": 1_000_000, "output": 1000, "cache_read": 0, "cache_write": 0}
+    usage = {"model": "claude-sonnet-4-5", "input": 1_000_000, "output": 1000, "cache_read": 0, "cache_write_5m": 0}
     return tell(
         "7",
         [
@@ -43,7 +43,7 @@ def story(text: Any = HOSTILE) -> Story:
             event(11, "session.answer_asked", {"request": "q", "tool": "Bash", "question": question}),
             event(14, "session.answer_given", {"request": "q", "choice": "deny", "by": "88"}, "person:88"),
             journal(15, {"fact": "tool_returned", "tool": "t", "failed": True, "output": text}),
-            event(16, "usage.counted", usage),
+            event(16, "usage.counted.2", usage),
             journal(17, {"fact": "noticed", "what": "model_fallback", "text": text}, {"fact": "cli_exited", "code": 1}),
             event(18, "session.turn_ended", {"turn": 1, "outcome": "failed", "reason": "boom"}),
             event(19, "session.sandbox_lost", {"reservation": "r", "why": "killed"}),
