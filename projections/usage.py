@@ -25,7 +25,8 @@ class Counts(msgspec.Struct):
     input: int = 0
     output: int = 0
     cache_read: int = 0
-    cache_write: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
     sandbox: int = 0
 
     def add(self, other: "Counts") -> None:
@@ -90,7 +91,8 @@ def _counted(row: Row, recorded: Recorded) -> None:
     counts.input += event.input
     counts.output += event.output
     counts.cache_read += event.cache_read
-    counts.cache_write += event.cache_write
+    counts.cache_write_5m += event.cache_write_5m
+    counts.cache_write_1h += event.cache_write_1h
 
 
 def _reserved(row: Row, recorded: Recorded) -> None:
@@ -115,7 +117,7 @@ def _erased(row: Row, recorded: Recorded) -> None:
 
 USAGE = Keyed(
     name="usage",
-    version=1,
+    version=2,  # 1 had one number for what was written to the cache
     row=Row,
     key=session_of,
     steps={

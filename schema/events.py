@@ -325,15 +325,20 @@ class LeakRemoved(_Event, frozen=True, kw_only=True, tag="slots.leak_removed"):
 # --- usage:<session> -------------------------------------------------------------------------------------------------
 
 
-class UsageCounted(_Event, frozen=True, kw_only=True, tag="usage.counted"):
-    """The gateway counted one request to the model, in tokens. `estimated`: it was cut off before it named its usage."""
+class UsageCounted(_Event, frozen=True, kw_only=True, tag="usage.counted.2"):
+    """The gateway counted one request to the model, in tokens. `estimated`: it was cut off before it named its usage.
+
+    What is written to the cache is told by how long it stays there, for that is what it costs by. (`usage.counted` told the
+    sum only.)
+    """
 
     reservation: str
     model: str
     input: int
     output: int
     cache_read: int = 0
-    cache_write: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
     status: int = 200
     estimated: bool = False
 

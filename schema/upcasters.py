@@ -2,7 +2,7 @@
 
 One entry per retired tag, one step each: it takes the JSON object of that tag and gives the JSON object of the tag that
 replaced it (which may be retired as well: steps are chained). A step is pure, sets the new tag, and is never changed or
-removed. `schema/README.md` tells how to make a change; `tests/unit/test_upcasters.py` shows one.
+removed. `schema/README.md` tells how to make a change; `tests/unit/schema/test_upcasters.py` shows one.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,14 @@ from typing import Any
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-EVENTS: Mapping[str, Upcaster] = {}
+
+def _usage_counted_1(body: dict[str, Any]) -> dict[str, Any]:
+    """All that was written to the cache is taken to stay there for five minutes, the API's default."""
+    written = body.pop("cache_write", 0)
+    return body | {"kind": "usage.counted.2", "cache_write_5m": written}
+
+
+EVENTS: Mapping[str, Upcaster] = {"usage.counted": _usage_counted_1}
 """From retired event kinds."""
 
 FACTS: Mapping[str, Upcaster] = {}

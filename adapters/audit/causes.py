@@ -50,6 +50,7 @@ _LOOKS_FOR: Mapping[str, Sequence[tuple[str, str | None]]] = {
     "slots.left": [("line", None)],
     "slots.released": [("reservation", "reservation")],
     "usage.counted": [("turn", None), ("reservation", "reservation")],
+    "usage.counted.2": [("turn", None), ("reservation", "reservation")],
 }
 _ITEMS = {"prompt": "sent", "answer": "answer", "stop": "stop"}  # of `delivered` and `effect_failed`
 _PARTS = {"turn": "turn", "ask": "ask", "queued": "prompt", "cut": "cut"}  # of cards

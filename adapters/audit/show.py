@@ -93,7 +93,9 @@ def visible(text: str) -> str:
     """`text` with everything that a terminal could act on, or that hides, made visible."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        one if one.isprintable() or one == "\u3000" else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def clock(at: int) -> str:

@@ -15,7 +15,7 @@ Body = dict[str, Any]
 """An event's fields; a sealed text is a `Shut`, or its text."""
 
 
-class Shut(msgspec.Struct, frozen=True):
+class Shut(msgspec.Struct, frozen=True, omit_defaults=True, rename={"key": "sealed_under_key"}):
     """A text that is not shown. `erased`: its key was destroyed, nobody can."""
 
     key: int

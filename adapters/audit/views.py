@@ -135,7 +135,8 @@ def usage(
         What a line is for: day, person, model, or some of them with commas between. The rest is summed up.
     prices
         A JSON file with your own prices in dollars for a million tokens, by the beginning of a model's name:
-        {"claude-opus-4": {"input": 15, "output": 75, "cache_read": 1.5, "cache_write": 18.75}}. Without it: list prices.
+        {"claude-opus-4": {"input": 15, "output": 75, "cache_read": 1.5, "cache_write_5m": 18.75,
+        "cache_write_1h": 30}}. Without it: list prices.
     json
         For programs: one JSON object a line.
 
@@ -145,7 +146,7 @@ def usage(
         raise Misused(f"--by {by}: day, person and model, with commas between")
     now = datetime.now(UTC)
     first, last = (parse_time(text, now) // DAY if text else None for text in (since, until))
-    listed = _prices(prices) if prices else None
+    listed = price_list(prices)
 
     def wanted(total: Total) -> bool:
         return (
@@ -154,10 +155,13 @@ def usage(
             and (last is None or total.day <= last)
         )
 
-    return run_with(where, partial(_usage, wanted, parts, listed or pricing.LISTED, json))
+    return run_with(where, partial(_usage, wanted, parts, listed, json))
 
 
-def _prices(path: Path) -> pricing.Prices:
+def price_list(path: Path | None) -> pricing.Prices:
+    """The prices in a file; the listed ones without. Raises Misused."""
+    if path is None:
+        return pricing.LISTED
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, pricing.Price])
     except OSError as error:
@@ -219,7 +223,8 @@ def _told(line: _Line) -> dict[str, Any]:
 
 def _cells(line: _Line) -> tuple[str, ...]:
     counts = line.counts
-    numbers = (counts.turns, counts.requests, counts.input, counts.output, counts.cache_read, counts.cache_write)
+    written = counts.cache_write_5m + counts.cache_write_1h
+    numbers = (counts.turns, counts.requests, counts.input, counts.output, counts.cache_read, written)
     dollars = "?" if line.dollars is None else f"{line.dollars:,.2f}"
     return (*(f"{number:,}" for number in numbers), dollars, f"{counts.sandbox / _MINUTE:,.1f}")
 

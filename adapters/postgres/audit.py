@@ -98,7 +98,8 @@ class History:
                 f"{ours.name}): run that version or a later one"
             )
 
-        if newest["number"] < ours.number and not older:
+        missing = [one for one in migrations() if one.number > newest["number"] and not one.after]
+        if missing and not older:
             raise GiveUp(
                 f"this database was made by an older version of discord-claude ({newest['name']}; this version ends at "
                 f"{ours.name}): start the bot of this version first"

@@ -15,13 +15,14 @@ import anyio
 
 from adapters.postgres import errors
 from adapters.postgres.connect import Connection, Pool, connect
+from adapters.postgres.migrate import migrations
 from engine.ports import TryAgain
 
 _LOOK_SECONDS = 3.0
 _PAUSE_SECONDS = 0.5  # between two tries to connect
 _LEAVE_SECONDS = 2.0
 
-_JOIN = "select log_join($1)"
+_JOIN = "select log_join($1, $2)"
 _LEAVE = "select log_leave($1)"
 _LEASE = "select log_lease($1, $2)"
 _ALIVE = "select 1"
@@ -45,7 +46,7 @@ class Replica:
         try:
             session.add_termination_listener(lambda _: lost.set())
             await session.add_listener("log", self._heard)
-            self._id = await session.fetchval(_JOIN, self._id)
+            self._id = await session.fetchval(_JOIN, self._id, migrations()[-1].number)
         except BaseException:
             session.terminate()
             raise

@@ -1,4 +1,8 @@
-"""Migrations: numbered SQL files (`schema/migrations`), run once each, in order, never back.
+"""Migrations: numbered SQL files (`schema/migrations`), run once each, in order, never back; in two phases.
+
+What a release adds (`0003_releases.sql`) runs when its first process starts, while older ones go on. What it takes away
+(`0004_releases.after.sql`) runs when every process that lives knows of it: `discord-claude migrate --finish`, or the start of
+the first release after it. A new database gets both at once.
 
 All new files run in one transaction under an advisory lock, so any number of processes may start at once and a broken
 migration leaves nothing behind. What has run is recorded with a checksum: a database that is newer than this code, or was
@@ -25,7 +29,13 @@ create table if not exists migrations (
     applied_at timestamptz not null default now()
 )"""
 _DONE = "select number, name, checksum from migrations order by number"
+# a replica lives as long as its session holds the lock
+_OLDER = "select count(*) from replicas where release < $1 and not pg_try_advisory_xact_lock(2, id)"
 _RECORD = "insert into migrations (number, name, checksum) values ($1, $2, $3)"
+
+
+class OlderAlive(GiveUp):
+    """Raised when processes of an older release are still at work."""
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -34,6 +44,11 @@ class Migration(msgspec.Struct, frozen=True):
     number: int
     name: str
     sql: str
+
+    @property
+    def after(self) -> bool:
+        """Takes something away that processes of an older release need."""
+        return self.name.endswith(".after.sql")
 
     @property
     def checksum(self) -> bytes:
@@ -50,8 +65,14 @@ def migrations() -> Sequence[Migration]:
     )
 
 
-async def migrate(connection: Connection, wanted: Sequence[Migration] | None = None) -> None:
-    """Bring the database to this release. Raises GiveUp when it is newer, or was made by other files."""
+async def migrate(
+    connection: Connection, wanted: Sequence[Migration] | None = None, *, finish: bool = False
+) -> Sequence[Migration]:
+    """Bring the database to this release; to its end with `finish`. Returns what has run.
+
+    Raises GiveUp when the database is newer or was made by other files, OlderAlive when a process lives from which something
+    would be taken away.
+    """
     wanted = migrations() if wanted is None else wanted
     async with connection.transaction():
         await connection.execute(_TIMEOUTS)
@@ -59,9 +80,24 @@ async def migrate(connection: Connection, wanted: Sequence[Migration] | None = N
         await connection.execute(_TABLE)
         done = await connection.fetch(_DONE)
         _refuse_strangers(done, wanted)
-        for migration in wanted[len(done) :]:
+        pending = list(wanted[len(done) :])
+        while done and not finish and pending and pending[-1].after:
+            pending.pop()
+        for migration in pending:
+            if done and migration.after:
+                await _refuse_older(connection, migration)
             await connection.execute(migration.sql)
             await connection.execute(_RECORD, migration.number, migration.name, migration.checksum)
+    return pending
+
+
+async def _refuse_older(connection: Connection, migration: Migration) -> None:
+    older = await connection.fetchval(_OLDER, migration.number)
+    if older:
+        raise OlderAlive(
+            f"{older} of the processes at work are of an older release, and need what {migration.name} takes away: end them, "
+            "and try again"
+        )
 
 
 def _refuse_strangers(done: Sequence[Any], wanted: Sequence[Migration]) -> None:

@@ -58,7 +58,9 @@ async def test_usage_is_summed_up_and_costed(ask: Ask, dsn: str, tmp_path: Path)
     _, out, _ = await ask("usage --json --by person")
     assert [(one["person"], one["input"]) for one in map(json.loads, out.splitlines())] == [(PERSON, 1_000_010)]
     prices = tmp_path / "prices.json"
-    prices.write_text('{"mine": {"input": 1e6, "output": 0, "cache_read": 0, "cache_write": 0}}')
+    prices.write_text(
+        '{"mine": {"input": 1e6, "output": 0, "cache_read": 0, "cache_write_5m": 0, "cache_write_1h": 0}}'
+    )
     _, out, _ = await ask(f"usage --json --by model --since 1970-01-02 --until 1970-01-02 --prices {prices}")
     assert {one["model"]: one["dollars_estimated"] for one in map(json.loads, out.splitlines())} == {
         "": 0,
@@ -98,3 +100,31 @@ async def test_rebuild_tells_what_differs_and_replaces_it(ask: Ask, dsn: str) ->
     assert (await ask("rebuild sessions"))[0] == 0
     _, out, _ = await ask("views")
     assert "sessions" in out
+
+
+async def test_a_story_is_told_in_the_terminal_as_json_and_as_a_page(ask: Ask, tmp_path: Path) -> None:
+    status, out, _ = await ask(f"audit {THREAD} --texts")
+    assert (status, "make \\x1b[31mit" in out, "completed" in out) == (0, True, True)
+    _, out, _ = await ask(f"audit {THREAD} --json")
+    turn = json.loads(out)["chapters"][-1]
+    assert (turn["outcome"], turn["prompt"]) == ("completed", {"sealed_under_key": 1})
+    assert (await ask(f"audit {THREAD} --html {tmp_path}/page.html"))[0] == 0
+    assert ">sealed<" in (tmp_path / "page.html").read_text()
+    for arguments, status in ((f"{THREAD} --json --html x", 2), ("99", 3), (f"{THREAD} --html /no/where", 2)):
+        assert (await ask(f"audit {arguments}"))[0] == status
+
+
+async def test_migrate_says_what_has_run_and_who_is_in_the_way(ask: Ask, dsn: str) -> None:
+    assert (await ask("migrate"))[:2] == (0, "nothing to do\n")
+    await execute(
+        dsn,
+        "delete from migrations where number = 4; create function log_join(integer) returns void language sql "
+        "return null; alter table replicas alter column release set default 0",
+    )
+    assert (await ask("migrate"))[:2] == (0, "nothing to do\n")
+    async with open_log(dsn) as log:
+        await log.pool.execute("update replicas set release = 0")
+        status, _, told = await ask("migrate --finish")
+        assert (status, "1 of the processes at work are of an older release" in told) == (5, True)
+    status, out, _ = await ask("migrate --finish --json")
+    assert (status, json.loads(out)["ran"]) == (0, ["0004_releases.after.sql"])

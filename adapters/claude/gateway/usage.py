@@ -1,6 +1,6 @@
 """Usage, read from an answer as it passes, without holding it up. Pure: bytes in, counts out."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -67,7 +67,9 @@ class Meter:
             self._spoken += len(said.encode())
         for usage in (event.message.usage if event.message else None, event.usage):
             if usage:
-                self._usage |= {name: count for name, count in usage.items() if _is_count(count)}
+                written = usage.get("cache_creation")
+                parts = cast("dict[str, Any]", written) if isinstance(written, dict) else {}
+                self._usage |= {name: count for name, count in (usage | parts).items() if _is_count(count)}
         self._final = self._final or event.type in {"message_delta", "message"}
 
     def whole(self, body: bytes) -> None:
@@ -78,6 +80,7 @@ class Meter:
         """The event; None for an error that cost nothing."""
         if status != 200:
             return None
+        an_hour = self._usage.get("ephemeral_1h_input_tokens", 0)
         estimate = self._spoken // _BYTES_A_TOKEN + 1
         return UsageCounted(
             reservation=self._reservation,
@@ -85,7 +88,8 @@ class Meter:
             input=self._usage.get("input_tokens", self._asked // _BYTES_A_TOKEN + 1),
             output=self._usage.get("output_tokens", estimate) if self._final else estimate,
             cache_read=self._usage.get("cache_read_input_tokens", 0),
-            cache_write=self._usage.get("cache_creation_input_tokens", 0),
+            cache_write_5m=max(0, self._usage.get("cache_creation_input_tokens", 0) - an_hour),
+            cache_write_1h=an_hour,
             status=status,
             estimated=not self._final,
         )

@@ -95,7 +95,7 @@ async def test_rebuild_gives_byte_for_byte_what_following_gave(log: PostgresEven
             for _ in range(4):
                 for view in FOLLOWED.values():
                     outcome = await rebuild.rebuild(dsn, log, view)
-                    assert (outcome.was, outcome.different, outcome.switched) == (1, 0, True)
+                    assert (outcome.was, outcome.different, outcome.switched) == (view.version, 0, True)
         await caught_up(log)
     for view in FOLLOWED.values():
         assert await rows_of(log, view) == await folded(log, view)
@@ -151,7 +151,7 @@ async def test_a_cut_off_build_goes_on_where_it_was(
 async def test_a_build_of_another_log_is_begun_anew(log: PostgresEventLog, dsn: str, connection: Connection) -> None:
     await write_some(log, 8, 10)
     await connection.execute(
-        "insert into projections (name, version, live, position, hash) values ('usage', 1, false, 5, 'another log')"
+        "insert into projections (name, version, live, position, hash) values ('usage', 2, false, 5, 'another log')"
     )
     assert (await rebuild.rebuild(dsn, log, USAGE)).resumed == 0
     assert await rows_of(log, USAGE) == await folded(log, USAGE)
@@ -207,19 +207,19 @@ async def test_a_newer_version_is_built_beside_and_an_older_process_leaves_it_al
     log: PostgresEventLog, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(views, "_STAND_BY_SECONDS", 0.05)
-    newer = Keyed(name="usage", version=2, row=SESSIONS.row, key=SESSIONS.key, steps=SESSIONS.steps)
+    newer = Keyed(name="usage", version=3, row=SESSIONS.row, key=SESSIONS.key, steps=SESSIONS.steps)
     await write_some(log, 12, 30)
     async with open_log(dsn) as other, following(log, dsn, USAGE):
         await caught_up(log, 1)
         async with following(other, dsn, newer):
             await write_some(log, 13, 30)
             with anyio.fail_after(SECONDS):
-                while (live := await live_build(log.pool, "usage")) is None or live.version != 2:
+                while (live := await live_build(log.pool, "usage")) is None or live.version != 3:
                     await anyio.lowlevel.checkpoint()
             await write_some(other, 14, 30)
             await caught_up(log, 1)
     assert await rows_of(log, newer) == await folded(log, newer)
-    with pytest.raises(GiveUp, match=r"in version 2, not 1: .* discord-claude rebuild usage"):
+    with pytest.raises(GiveUp, match=r"in version 3, not 2: .* discord-claude rebuild usage"):
         await views.read_view(log.pool, USAGE)
 
 
@@ -247,7 +247,7 @@ async def test_a_lost_connection_is_made_again(
 
 async def test_the_lag_tells_how_many_events_and_since_when(log: PostgresEventLog, dsn: str) -> None:
     await rebuild.rebuild(dsn, log, USAGE)
-    assert [(lag.view, lag.version, lag.events, lag.since) for lag in await lags(log.pool)] == [("usage", 1, 0, None)]
+    assert [(lag.view, lag.version, lag.events, lag.since) for lag in await lags(log.pool)] == [("usage", 2, 0, None)]
     draft = Draft(event=e.SlotAsked(place=1), at=77, actor="bot")
     await log.append(Append(writes=(Write(stream="session:1", expected=None, drafts=(draft, draft)),)))
     assert [(lag.events, lag.since) for lag in await lags(log.pool)] == [(2, 77)]

@@ -5,8 +5,10 @@ from projections.usage import Counts
 
 
 def test_each_kind_of_token_has_its_price() -> None:
-    price = {"m": Price(input=1, output=10, cache_read=100, cache_write=1000)}
-    assert cost("m-1", Counts(input=1, output=2, cache_read=3, cache_write=4), price) == pytest.approx(4321e-6)
+    price = {"m": Price(input=1, output=10, cache_read=100, cache_write_5m=1000, cache_write_1h=10_000)}
+    assert cost(
+        "m-1", Counts(input=1, output=2, cache_read=3, cache_write_5m=4, cache_write_1h=5), price
+    ) == pytest.approx(54321e-6)
 
 
 def test_the_longest_name_counts() -> None:

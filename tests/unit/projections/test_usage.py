@@ -25,7 +25,13 @@ def turn(by: str) -> Event:
 
 def counted(model: str, tokens: int) -> Event:
     return e.UsageCounted(
-        reservation="r", model=model, input=tokens, output=tokens + 1, cache_read=tokens + 2, cache_write=tokens + 3
+        reservation="r",
+        model=model,
+        input=tokens,
+        output=tokens + 1,
+        cache_read=tokens + 2,
+        cache_write_5m=tokens + 3,
+        cache_write_1h=1,
     )
 
 
@@ -47,13 +53,13 @@ def test_tokens_are_of_who_has_the_turn_and_of_the_model_that_answered() -> None
             day=0,
             person="2",
             model="m",
-            counts=Counts(turns=1, requests=1, input=10, output=11, cache_read=12, cache_write=13),
+            counts=Counts(turns=1, requests=1, input=10, output=11, cache_read=12, cache_write_5m=13, cache_write_1h=1),
         ),
         Total(
             day=0,
             person="2",
             model="n",
-            counts=Counts(turns=1, requests=1, input=20, output=21, cache_read=22, cache_write=23),
+            counts=Counts(turns=1, requests=1, input=20, output=21, cache_read=22, cache_write_5m=23, cache_write_1h=1),
         ),
     ]
 

@@ -1,3 +1,4 @@
+import re
 import string
 from typing import Any, get_args
 
@@ -63,7 +64,7 @@ def test_bytes_are_sealed_texts_and_nothing_else(struct: type[msgspec.Struct]) -
 def test_tags_are_lower_case_names_and_each_stands_once() -> None:
     allowed = set(string.ascii_lowercase + "_.")
     for tags in (codec.KINDS, codec.FACTS):
-        assert all(set(tag) <= allowed for tag in tags)
+        assert all(set(re.sub(r"\.[2-9]$", "", tag)) <= allowed for tag in tags)  # a later version ends in its number
     assert len(codec.KINDS) + len(codec.FACTS) == len(STRUCTS) == len(kinds())
 
 

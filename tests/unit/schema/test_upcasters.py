@@ -9,7 +9,7 @@ import pytest
 
 from schema import upcasters
 from schema.codec import KINDS, Malformed, UnknownKind, decode
-from schema.events import JournalRead, SandboxReady
+from schema.events import JournalRead, SandboxReady, UsageCounted
 from schema.facts import Skipped
 
 
@@ -57,3 +57,13 @@ def test_an_old_event_that_lacks_a_field_is_named() -> None:
 
 def test_no_step_begins_at_a_kind_that_is_still_written() -> None:
     assert KINDS.keys().isdisjoint(upcasters.EVENTS)
+
+
+def test_usage_of_the_first_release_is_read_with_its_cache_for_five_minutes() -> None:
+    payload = (
+        b'{"kind":"usage.counted","reservation":"r","model":"m","input":1,"output":2,"cache_write":3,"estimated":true}'
+    )
+    now = UsageCounted(reservation="r", model="m", input=1, output=2, cache_write_5m=3, estimated=True)
+    assert decode("usage.counted", payload, 4) == now
+    bare = b'{"kind":"usage.counted","reservation":"r","model":"m","input":1,"output":2}'
+    assert decode("usage.counted", bare, 4) == UsageCounted(reservation="r", model="m", input=1, output=2)

@@ -32,7 +32,7 @@ STREAM = b"".join(
 )
 STARTED = STREAM.index(b"\n\n")
 ENDED = STREAM.index(b"\n\n", STREAM.index(b"event: message_delta"))
-WHOLE = UsageCounted(reservation="r", model="claude-x", input=11, output=44, cache_read=22, cache_write=33)
+WHOLE = UsageCounted(reservation="r", model="claude-x", input=11, output=44, cache_read=22, cache_write_5m=33)
 
 
 def meter() -> Meter:
@@ -86,6 +86,15 @@ def test_an_answer_at_once_is_counted_too() -> None:
     one = meter()
     one.whole(json.dumps({"type": "message", "usage": {"input_tokens": 5, "output_tokens": 6}}).encode())
     assert one.counted(200) == UsageCounted(reservation="r", model="claude-x", input=5, output=6)
+
+
+def test_what_is_cached_for_an_hour_is_told_apart() -> None:
+    written = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 3}
+    usage = counted(event("message_delta", usage={"cache_creation_input_tokens": 33, "cache_creation": written}))
+    assert (usage.cache_write_5m, usage.cache_write_1h) == (30, 3)
+    for wrong in ([1], "x", {"ephemeral_1h_input_tokens": -1}):
+        usage = counted(event("message_delta", usage={"cache_creation_input_tokens": 33, "cache_creation": wrong}))
+        assert (usage.cache_write_5m, usage.cache_write_1h) == (33, 0)
 
 
 @pytest.mark.parametrize("status", [0, 400, 401, 429, 500, 529])
