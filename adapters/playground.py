@@ -3,6 +3,8 @@
 Everything is real but Discord's servers and, without a key, the model: a real PostgreSQL, the unmodified bot, the real
 Claude Code CLI in a sandbox of its own behind the real gateway. Every part is a process of its own and keeps its state in
 one folder, so any of them can be killed at any moment; this one starts them, watches them, and starts them again.
+
+It is one file because what each part is given, in which order parts start and how they end must fit together.
 """
 
 import base64
@@ -38,6 +40,8 @@ from adapters.sealing import MasterKey
 from adapters.settings import Database, Secret
 
 DATABASE = "discord_claude"
+BASE = Path(__file__).resolve().parents[1] / "deploy" / "base"
+_POD_SETTINGS = ("SANDBOX_IMAGE", "SANDBOX_CPU", "SANDBOX_MEMORY", "SANDBOX_RUNTIME_CLASS", "SANDBOX_START_SECONDS")
 _RESTART_SECONDS = 0.2
 
 
@@ -52,6 +56,8 @@ class ArgumentError(PlaygroundError):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How to run it. `real`: the real model, with the key from CLAUDE_API_KEY. `port`: 0 is any free one.
 
+    `kubernetes`: sandboxes are pods of the cluster that KUBECONFIG names; they reach this machine at `gateway_host`.
+
     `bot`: what Python runs as the bot; a drill has its own that dies at chosen moments, with `bot_environment` to tell which.
     `database`: settings of the database beside its own.
     """
@@ -64,6 +70,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     claude: Path | None = None
     watch: bool = True
     max_sandboxes: int = 3
+    kubernetes: bool = False
+    gateway_host: str | None = None
     bot: tuple[str, ...] = ("-m", "adapters.cli", "run")
     bot_environment: dict[str, str] = {}
     database: dict[str, str] = {}
@@ -82,6 +90,7 @@ class Playground:
         self._say = say
         self._announced: dict[str, dict[str, Any]] = {}
         self._closing = False
+        self._pods_reach = ""
 
     # --- start -------------------------------------------------------------------------------------------------------
 
@@ -91,6 +100,8 @@ class Playground:
         self._say("postgres …")
         await self.start_postgres()
         self.sandboxes.mkdir(mode=0o700, exist_ok=True)
+        if self._options.kubernetes:
+            await self._prepare_cluster()
         model = await self._start("model", ["-m", "adapters.local.model", *self._model_arguments()], {})
         gateway = await self._start("gateway", ["-m", "adapters.cli", "gateway"], self._gateway_environment(model))
         self.discord = await self._start("discord", ["-m", "adapters.local.discord", *self._discord_arguments()], {})
@@ -106,6 +117,27 @@ class Playground:
                 await connection.execute(f"create database {DATABASE}")
         finally:
             await connection.close()
+
+    async def _prepare_cluster(self) -> None:
+        from adapters.kubernetes import playground as cluster  # noqa: PLC0415 - only who has a cluster has what it needs
+
+        self._say("cluster …")
+        options, port = self._options, self._port("gateway")
+        host, pods = options.gateway_host, options.max_sandboxes
+        self._pods_reach = await cluster.prepare(
+            cluster.find_kubeconfig(), BASE, pods=pods, gateway_host=host, port=port
+        )
+
+    async def _clear_cluster(self) -> None:
+        """No pod outlives the playground."""
+        from adapters.kubernetes import playground as cluster  # noqa: PLC0415 - see above
+
+        connection = await asyncpg.connect(self.postgres.dsn(DATABASE), timeout=10)
+        try:
+            installation = await connection.fetchval("select id::text from installation")
+        finally:
+            await connection.close()
+        await cluster.clear(cluster.find_kubeconfig(), BASE, installation)
 
     async def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> dict[str, Any]:
         self._say(f"{name} …")
@@ -153,6 +185,10 @@ class Playground:
         """What is real here, in both languages."""
         model_en = "The model is real." if self._options.real else "The model is scripted: it answers without thinking."
         model_ja = "モデルは本物です。" if self._options.real else "モデルは台本どおりに答えます（考えてはいません）。"
+        if self._options.kubernetes:
+            walls_en = "Sandboxes are pods of the cluster in your KUBECONFIG."
+            walls_ja = "サンドボックスは KUBECONFIG のクラスターのポッドです。"
+            return self._about(f"{model_en} {walls_en}", model_ja + walls_ja)
         walls_en = (
             "Sandboxes are walled off by bubblewrap."
             if _bubblewrap()
@@ -163,9 +199,13 @@ class Playground:
             if _bubblewrap()
             else "bubblewrap がないため、サンドボックスは単なるフォルダです（ファイルを読めます）。"
         )
+        return self._about(f"{model_en} {walls_en}", model_ja + walls_ja)
+
+    @staticmethod
+    def _about(english: str, japanese: str) -> list[str]:
         return [
-            f"Real: the bot, PostgreSQL, the gateway, Claude Code. Not real: Discord's servers. {model_en} {walls_en}",
-            f"本物: ボット、PostgreSQL、ゲートウェイ、Claude Code。本物でないもの: Discord のサーバー。{model_ja}{walls_ja}",
+            f"Real: the bot, PostgreSQL, the gateway, Claude Code. Not real: Discord's servers. {english}",
+            f"本物: ボット、PostgreSQL、ゲートウェイ、Claude Code。本物でないもの: Discord のサーバー。{japanese}",
         ]
 
     def _gateway_environment(self, model: dict[str, Any]) -> dict[str, str]:
@@ -177,6 +217,7 @@ class Playground:
             "CLAUDE_API_KEY": key,
             "GATEWAY_UPSTREAM": upstream,
             "GATEWAY_PORT": str(self._port("gateway")),
+            "GATEWAY_HOST": self._pods_reach or "127.0.0.1",
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
         }
 
@@ -196,14 +237,24 @@ class Playground:
             "DISCORD_TOKEN": self.discord["token"],
             "DISCORD_API_URL": self.discord["rest_url"],
             "DISCORD_GUILD_ID": self.discord["guild_id"],
-            "GATEWAY_URL": f"http://127.0.0.1:{gateway['port']}",
+            "GATEWAY_URL": f"http://{self._pods_reach or '127.0.0.1'}:{gateway['port']}",
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
-            "SANDBOX_DIR": str(self.sandboxes),
             "MAX_SANDBOXES": str(self._options.max_sandboxes),
         }
+        environment |= self._pods_environment() if self._options.kubernetes else {"SANDBOX_DIR": str(self.sandboxes)}
         if config := os.environ.get("CLAUDE_CONFIG_PATH"):
             environment["CLAUDE_CONFIG_PATH"] = config
         return environment | ({"CLAUDE_BIN": str(self._options.claude)} if self._options.claude else {})
+
+    def _pods_environment(self) -> dict[str, str]:
+        from adapters.kubernetes.playground import NAMESPACE, find_kubeconfig  # noqa: PLC0415 - see above
+
+        set_here = {name: value for name, value in os.environ.items() if name in _POD_SETTINGS}
+        return set_here | {
+            "KUBERNETES_NAMESPACE": NAMESPACE,
+            "KUBECONFIG": str(find_kubeconfig()),
+            "SANDBOX_POD_FILE": str(BASE / "sandbox-pod.yaml"),
+        }
 
     def _panel_environment(self) -> dict[str, str]:
         return self._database() | {
@@ -260,6 +311,8 @@ class Playground:
             if name in self.services:
                 await self.services[name].end()
         await LocalSandbox(self.sandboxes, Path(supervisor.__file__)).end_all()
+        if self._pods_reach:
+            await self._clear_cluster()
         for name in ("gateway", "model"):
             if name in self.services:
                 await self.services[name].end()
@@ -292,7 +345,7 @@ def _check(options: Options) -> None:
         return
     if not os.environ.get("CLAUDE_API_KEY"):
         raise ArgumentError("--real needs the key of the real model in CLAUDE_API_KEY")
-    if not (_bubblewrap() or options.trust_sandbox):
+    if not (_bubblewrap() or options.kubernetes or options.trust_sandbox):
         raise ArgumentError(
             "--real without bubblewrap would let a real agent read and change your files: "
             "install bubblewrap (bwrap), or say --trust-sandbox if this machine is one you can lose"

@@ -95,6 +95,22 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True):
     level: str
 
 
+class Pods(msgspec.Struct, frozen=True, kw_only=True):
+    """Sandboxes as pods. What is None is as the template says."""
+
+    namespace: str
+    """Where they are: nothing else should be."""
+    kubeconfig: Path | None
+    """How to reach the cluster; None: as a pod of it."""
+    template: Path
+    image: str | None
+    cpu: str | None
+    cpu_request: str | None
+    memory: str | None
+    memory_request: str | None
+    runtime_class: str | None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the bot needs to know."""
 
@@ -112,8 +128,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What session tokens are made with; the gateway has the same."""
     egress_url: str | None
     """Where sandboxes find the way out, the gateway's EGRESS_PORT; None: they are told of none."""
-    sandbox_dir: Path
-    """Where local sandboxes live."""
+    sandbox_dir: Path | None
+    """Where local sandboxes live; None: they are pods."""
+    pods: Pods | None
     max_sandboxes: int
     sandbox_start_seconds: int
     sandbox_reap_seconds: int
@@ -134,6 +151,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     claude_api_key: Secret
     upstream: str
+    host: str
+    """The address it listens on, as the way out does."""
     port: int
     egress_port: int | None
     """Where the way out for sandboxes is; None: there is none."""
@@ -148,6 +167,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 def load(environ: Mapping[str, str]) -> Settings:
     """The bot's settings. Raises SettingsError."""
     read = _Reader(environ)
+    pods = _pods(read) if "KUBERNETES_NAMESPACE" in environ else None
     settings = Settings(
         discord_token=read("DISCORD_TOKEN", _bot_token, "the token of the bot, from Discord's developer portal"),
         discord_guild_ids=read(
@@ -159,7 +179,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         gateway_url=read("GATEWAY_URL", _url, "where sandboxes reach the gateway, as http://host:port"),
         gateway_secret_file=read("GATEWAY_SECRET_FILE", _key_file, _KEY_FILE),
         egress_url=read.optional("EGRESS_URL", _url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
-        sandbox_dir=read("SANDBOX_DIR", _folder, "a folder for the sandboxes; make it first"),
+        sandbox_dir=None if pods else read("SANDBOX_DIR", _folder, "a folder for the sandboxes; make it first"),
+        pods=pods,
         max_sandboxes=read("MAX_SANDBOXES", _whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 60),
@@ -185,6 +206,7 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         upstream=read(
             "GATEWAY_UPSTREAM", _url, "the address of the Anthropic API, or unset", "https://api.anthropic.com"
         ),
+        host=read("GATEWAY_HOST", _text, "the address it listens on: 0.0.0.0 for all of them", "127.0.0.1"),
         port=read("GATEWAY_PORT", _whole(1, 65_535), "the port it listens on, 1 to 65535", 8080),
         egress_port=read.optional("EGRESS_PORT", _whole(1, 65_535), "a port for the sandboxes' way out, or unset"),
         egress_allow=read("EGRESS_ALLOW", _hosts, "hosts with commas between, as in deploy/README.md", ""),
@@ -217,6 +239,21 @@ def _database(read: "_Reader") -> Database:
             "DB_PASSWORD", Secret, "that user's password; set it to nothing (DB_PASSWORD=) where none is asked for"
         ),
         name=read("DB_NAME", _text, "the name of the database"),
+    )
+
+
+def _pods(read: "_Reader") -> Pods:
+    size = "an amount as Kubernetes writes it, such as 500m or 2Gi, or unset"
+    return Pods(
+        namespace=read("KUBERNETES_NAMESPACE", _label, "the namespace of the sandboxes"),
+        kubeconfig=read.optional("KUBECONFIG", _file, "one file, or unset where the bot is a pod of the cluster"),
+        template=read("SANDBOX_POD_FILE", _file, "the pod of a sandbox: deploy/base/sandbox-pod.yaml, or yours"),
+        image=read.optional("SANDBOX_IMAGE", _text, "the image of sandboxes, or unset"),
+        cpu=read.optional("SANDBOX_CPU", _amount, size),
+        cpu_request=read.optional("SANDBOX_CPU_REQUEST", _amount, size),
+        memory=read.optional("SANDBOX_MEMORY", _amount, size),
+        memory_request=read.optional("SANDBOX_MEMORY_REQUEST", _amount, size),
+        runtime_class=read.optional("SANDBOX_RUNTIME_CLASS", _label, "a RuntimeClass of the cluster, or unset"),
     )
 
 
@@ -305,6 +342,18 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return int(raw)
 
     return parse
+
+
+def _label(raw: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", _text(raw)):
+        raise ValueError("is not a name as Kubernetes writes it")
+    return raw
+
+
+def _amount(raw: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", _text(raw)):
+        raise ValueError("is not an amount as Kubernetes writes it")
+    return raw
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:

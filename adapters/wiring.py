@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import msgspec
 import structlog
 
 from adapters.claude import supervisor
@@ -77,7 +78,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
     master = MasterKey.load(settings.log_key_file)
     environment = read_environment(settings.claude_config_path)
     log_line.info("placed in each sandbox", files=environment.names, left_out=environment.left_out)
-    async with _open_log(settings.database.dsn()) as log:
+    async with _open_log(settings.database.dsn()) as log, AsyncExitStack() as stack:
         keyring = await open_keyring(log.pool, master)
         kept = _KeptTokens(Tokens(log.pool, master))
         options = Options(
@@ -88,23 +89,23 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             api_url=settings.discord_api_url,
         )
         async with open_discord(options, log, keyring, kept) as discord:
-            sandbox = _sandbox(settings)
+            sandboxes = await stack.enter_async_context(_open_sandboxes(settings, log))
             secret = _secret(settings.gateway_secret_file)
             agent = ClaudeAgent(
-                sandbox,
+                sandboxes.sandbox,
                 keyring,
                 CliSettings(
-                    cli=str(_cli(settings)),
+                    cli=sandboxes.cli,
                     base_url=settings.gateway_url,
-                    isolated=sandbox.isolated,
-                    disk_bytes=_LOCAL_DISK,
+                    isolated=sandboxes.isolated,
+                    disk_bytes=sandboxes.disk_bytes,
                     egress_url=settings.egress_url,
                     files=environment.archive,
                 ),
                 lambda session, reservation: tokens.make(secret, session, reservation),
             )
             metrics = Metrics()
-            reaper = _reaper(sandbox, log, metrics, every=settings.sandbox_reap_seconds)
+            reaper = _reaper(sandboxes.sandbox, log, metrics, every=settings.sandbox_reap_seconds)
             log.timed = metrics.append_seconds.observe
             world = World(
                 log=log,
@@ -159,8 +160,33 @@ class _KeptTokens:
         return await self._kept.get(interaction, now=now())
 
 
-def _sandbox(settings: Settings) -> LocalSandbox:
-    return local_sandbox(settings.sandbox_dir, _cli(settings))
+class _Sandboxes(msgspec.Struct, frozen=True, kw_only=True):
+    """Where sandboxes are, and what the CLI needs to know about them."""
+
+    sandbox: Sandbox
+    isolated: bool
+    cli: str
+    disk_bytes: int
+
+
+@asynccontextmanager
+async def _open_sandboxes(settings: Settings, log: PostgresEventLog) -> AsyncGenerator[_Sandboxes]:
+    if settings.pods is None:
+        assert settings.sandbox_dir
+        cli = _cli(settings)
+        local = local_sandbox(settings.sandbox_dir, cli)
+        yield _Sandboxes(sandbox=local, isolated=local.isolated, cli=str(cli), disk_bytes=_LOCAL_DISK)
+        return
+    try:  # only who has a cluster has these
+        from adapters.kubernetes.opening import open_pods  # noqa: PLC0415 - see above
+        from adapters.kubernetes.sandbox import CLI  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise GiveUp(
+            f"KUBERNETES_NAMESPACE is set, and {error.name} is not here: it needs discord-claude[kubernetes]"
+        ) from None
+    urls = [settings.gateway_url, *([settings.egress_url] if settings.egress_url else [])]
+    async with open_pods(settings.pods, await log.installation(), urls) as pods:
+        yield _Sandboxes(sandbox=pods, isolated=pods.isolated, cli=CLI, disk_bytes=pods.disk_bytes)
 
 
 def _reaper(sandbox: Sandbox, log: PostgresEventLog, metrics: Metrics, *, every: float) -> Reaper:
@@ -278,10 +304,11 @@ async def run_gateway(settings: GatewaySettings) -> None:
         raise GiveUp(f"EGRESS_ALLOW {error}") from None
     async with _open_log(settings.database.dsn(), replica=False) as log, AsyncExitStack() as stack:
         policy = _OpenReservations(log)
-        port = await stack.enter_async_context(Gateway(config, policy, _Usage(log).record).serve(settings.port))
+        gateway = Gateway(config, policy, _Usage(log).record)
+        port = await stack.enter_async_context(gateway.serve(settings.port, settings.host))
         if settings.egress_port is not None:
             tunnels = Tunnels(config.secret, allowed, policy)
-            await stack.enter_async_context(tunnels.serve(settings.egress_port))
+            await stack.enter_async_context(tunnels.serve(settings.egress_port, settings.host))
         _announce({"port": port})
         await anyio.sleep_forever()
 

@@ -13,7 +13,7 @@
 Adapters translate their drivers' errors into these, in one place each. Nothing here does I/O.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
@@ -254,8 +254,8 @@ class Sandbox(Protocol):
         """The sandboxes of this installation, no others. Raises TryAgain."""
         ...
 
-    def watch(self) -> AsyncIterator[SandboxInfo]:
-        """All that exist, then every change."""
+    def watch(self) -> AsyncGenerator[SandboxInfo]:
+        """All that exist, then every change. Close it when it is of no more use."""
         ...
 
 

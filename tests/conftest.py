@@ -8,9 +8,16 @@ import pytest
 from adapters.local.event_log import MemoryEventLog, MemoryStore
 from adapters.postgres.event_log import open_log
 from engine.ports import EventLog
+from tests.clusters import look_for_cluster
 from tests.databases import Databases, databases
 
 OpenLog = Callable[[], AbstractAsyncContextManager[EventLog]]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look for a cluster before the first test's time begins: its image may have to be built."""
+    if any(item.get_closest_marker("cluster") for item in session.items) and not session.config.option.collectonly:
+        look_for_cluster()
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ DISK_FULL = 8
 NOT_FOUND = 9
 NEXT_JOURNAL = 10  # this journal is complete and read to its end: follow the next one
 BAD_POSITION = 11  # no such journal, or it is shorter
+TERMINATED = 143  # of `run`: told to end by a signal. A node says why it evicted a pod only if that did not end with 0
 TORN = 12  # the input ended early or has another checksum: nothing was done
 
 MAX_LINE = 16 << 20  # bytes of one line for the CLI, newline included
@@ -611,7 +612,8 @@ class Supervisor:
         self._layout, self._config, self._place = layout, config, place
         self._spool = Spool(layout)
         self._journal = self._begin_journal()
-        self._disk = Disk([str(layout.root), *place], config.disk_bytes)
+        temporary = [os.environ["TMPDIR"]] if "TMPDIR" in os.environ else []
+        self._disk = Disk([str(layout.root), *place, *temporary], config.disk_bytes)
         self._cli: Cli | None = None
         self._lives = 0  # CLIs started in this journal
         self._ended: dict[str, Any] = {}  # how the last one ended
@@ -655,6 +657,11 @@ class Supervisor:
 
     def _on_term(self, *_: object) -> None:
         self._terms += 1
+
+    @property
+    def terminated(self) -> bool:
+        """Whether it was a signal that told us to end."""
+        return self._terms > 0
 
     def run(self, ready: Callable[[], None]) -> None:
         """Until told to end. `ready` is called when commands are heard."""
@@ -878,10 +885,12 @@ def command_run(layout: Layout, options: argparse.Namespace) -> None:
     become_subreaper()
     supervisor = Supervisor(layout, config, Place(options.home, options.work), options.contact_timeout)
     supervisor.run(ready=_say_ready)
+    if supervisor.terminated:
+        sys.exit(TERMINATED)
 
 
 def _leave(*_: object) -> NoReturn:
-    sys.exit(OK)
+    sys.exit(TERMINATED)
 
 
 def _wait_for(config: Path, layout: Layout) -> None:

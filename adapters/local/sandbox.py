@@ -179,7 +179,7 @@ class LocalSandbox:
     async def list(self) -> Sequence[SandboxInfo]:
         return await anyio.to_thread.run_sync(lambda: [_info(path) for path in self._sandboxes()])
 
-    async def watch(self) -> AsyncIterator[SandboxInfo]:
+    async def watch(self) -> AsyncGenerator[SandboxInfo]:
         known: dict[str, SandboxInfo] = {}
         while True:
             found = {info.reservation: info for info in await self.list()}

@@ -17,6 +17,7 @@ from adapters.postgres.writer import Writer
 from engine.ports import Committed, GiveUp, TryAgain
 from schema.envelope import Append, Recorded
 
+_INSTALLATION = "select id::text from installation"
 _PAUSE_SECONDS = 0.5  # of a follower whose database is away
 _MOST_OWN = 5_000  # events
 _PAGE = 500  # events
@@ -77,6 +78,10 @@ class PostgresEventLog(Reader):
         if self.timed:
             self.timed(time.perf_counter() - began)
         return recorded
+
+    async def installation(self) -> str:
+        """What tells this log from every other. Raises TryAgain."""
+        return (await self._fetch(_INSTALLATION))[0][0]
 
     async def lease(self, target: str) -> int:
         return await self.replica.lease(target)

@@ -1,9 +1,9 @@
-"""What every `engine.ports.Sandbox` keeps: processes of this machine, with and without bubblewrap."""
+"""What every `engine.ports.Sandbox` keeps: processes of this machine, with and without bubblewrap, and pods of a real cluster."""
 
 import json
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -12,8 +12,10 @@ import psutil
 import pytest
 
 from adapters.claude import supervisor
+from adapters.kubernetes.sandbox import KubernetesSandbox
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from engine.ports import GiveUp, Process, Sandbox, SandboxGone, SandboxInfo, SandboxSpec, TryAgain
+from tests.clusters import find_cluster, open_namespace, pod_sandbox
 
 SECONDS = 60
 
@@ -86,8 +88,47 @@ class Local:
         return (self._root / reservation).exists()
 
 
-@pytest.fixture(params=["plain", "bubblewrap"])
+class Pods:
+    restarts = True
+
+    def __init__(self, sandbox: KubernetesSandbox) -> None:
+        self.sandbox = sandbox
+
+    def folder(self, reservation: str, name: str) -> str:
+        return f"/sandbox/{name}"
+
+    async def running(self, reservation: str) -> list[str]:
+        try:
+            output, _, _ = await _run(self.sandbox, reservation, "sh", "-c", "cat /proc/[0-9]*/comm")
+        except SandboxGone:
+            return []
+        return output.decode().split()
+
+    def crash(self, reservation: str) -> None:
+        """From outside: in a container nothing can end its first process. Only where the node is this machine."""
+        found = 0
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("HOSTNAME") == reservation and "supervisor.py" in " ".join(process.cmdline()):
+                    process.kill()
+                    found += 1
+        if not found:
+            pytest.skip("the cluster's node is not this machine: its processes cannot be killed from here")
+
+    def leftovers(self, reservation: str) -> bool:
+        return False  # what the pod had was its own, and it is not listed any more
+
+
+@pytest.fixture(params=["plain", "bubblewrap", pytest.param("pods", marks=pytest.mark.cluster)])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Place]:
+    if request.param == "pods":
+        cluster = find_cluster()
+        async with open_namespace(cluster) as (api, namespace):
+            made = pod_sandbox(api, namespace, cluster.image)
+            yield Pods(made)
+            for info in await made.list():
+                await made.delete(info.reservation)
+        return
     bubblewrap = find_bubblewrap() if request.param == "bubblewrap" else None
     if request.param == "bubblewrap" and bubblewrap is None:
         pytest.skip("no bubblewrap works here")
@@ -235,20 +276,20 @@ async def test_a_dead_sandbox_is_said_and_started_again(place: Place) -> None:
     sandbox = place.sandbox
     await sandbox.start(_spec("a"))
     await _run(sandbox, "a", "sh", "-c", "echo kept > file")
-    changes = aiter(sandbox.watch())
-    with anyio.fail_after(SECONDS):
-        assert await anext(changes) == SandboxInfo(reservation="a", alive=True)
-        place.crash("a")
-        if not place.restarts:
-            dead = await anext(changes)
-            assert (dead.reservation, dead.alive) == ("a", False)
-            assert dead.detail
-        await _start_again(sandbox, "a")
-        assert await _run(sandbox, "a", "cat", "file") == (b"kept\n", 0, b"")
-        await sandbox.delete("a")
-        async for gone in changes:
-            if gone == SandboxInfo(reservation="a", alive=False, detail="It was deleted."):
-                return
+    async with aclosing(sandbox.watch()) as changes:
+        with anyio.fail_after(SECONDS):
+            assert await anext(changes) == SandboxInfo(reservation="a", alive=True)
+            place.crash("a")
+            if not place.restarts:
+                dead = await anext(changes)
+                assert (dead.reservation, dead.alive) == ("a", False)
+                assert dead.detail
+            await _start_again(sandbox, "a")
+            assert await _run(sandbox, "a", "cat", "file") == (b"kept\n", 0, b"")
+            await sandbox.delete("a")
+            async for gone in changes:
+                if gone == SandboxInfo(reservation="a", alive=False, detail="It was deleted."):
+                    return
 
 
 async def _start_again(sandbox: Sandbox, reservation: str) -> None:
@@ -276,7 +317,8 @@ async def test_a_sandbox_has_its_own_home_and_workspace(place: Place) -> None:
 
 
 async def test_bubblewrap_hides_the_machine_and_the_other_sandboxes(sandbox: Sandbox, tmp_path: Path) -> None:
-    assert isinstance(sandbox, LocalSandbox)
+    if not isinstance(sandbox, LocalSandbox):
+        pytest.skip("a pod is not of this machine")
     if not sandbox.isolated:
         pytest.skip("without bubblewrap a sandbox sees what its user sees")
     (tmp_path / "secret").write_text("secret")

@@ -66,8 +66,8 @@ class Gateway:
         self._upstream: aiohttp.ClientSession
 
     @asynccontextmanager
-    async def serve(self, port: int) -> AsyncGenerator[int]:
-        """Serve on this machine, at the port it yields (0: any free one), for as long as the context is open."""
+    async def serve(self, port: int, host: str = "127.0.0.1") -> AsyncGenerator[int]:
+        """Serve at the port it yields (0: any free one), for as long as the context is open."""
         timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
         async with (
             aiohttp.ClientSession(
@@ -83,7 +83,7 @@ class Gateway:
             )
             await runner.setup()
             try:
-                await web.TCPSite(runner, "127.0.0.1", port).start()
+                await web.TCPSite(runner, host, port).start()
                 yield int(runner.addresses[0][1])
             finally:
                 with anyio.CancelScope(shield=True):

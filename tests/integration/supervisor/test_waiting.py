@@ -92,7 +92,7 @@ async def test_before_that_nothing_runs_and_it_ends_when_told_to(pod: Pod) -> No
     await wait_until((pod.state / "wake").exists)
     assert pod.command("claim", "1").returncode == supervisor.NOT_RUNNING
     pod.first.send_signal(signal.SIGTERM)
-    assert pod.first.wait(SECONDS) == supervisor.OK
+    assert pod.first.wait(SECONDS) == supervisor.TERMINATED
 
 
 def test_a_supervisor_that_was_killed_goes_on_with_what_it_was_given(pod: Pod) -> None:
@@ -103,7 +103,7 @@ def test_a_supervisor_that_was_killed_goes_on_with_what_it_was_given(pod: Pod) -
         assert pod.configure(GOOD).stdout == b"ok\n"
         assert json.loads(pod.command("status").stdout)["journal"] == 2
         again.terminate()
-        assert again.wait(SECONDS) == supervisor.OK
+        assert again.wait(SECONDS) == supervisor.TERMINATED
 
 
 async def test_what_was_executed_under_a_name_is_ended_by_it(pod: Pod) -> None:

@@ -75,6 +75,29 @@ BAD = {
     "LOG_FORMAT": ["", "JSON", "xml"],
     "LOG_LEVEL": ["", "loud"],
 }
+# where sandboxes are pods
+PODS = {name: value for name, value in GOOD.items() if name != "SANDBOX_DIR"} | {
+    "KUBERNETES_NAMESPACE": "sandboxes",
+    "KUBECONFIG": str(HERE),
+    "SANDBOX_POD_FILE": str(HERE),
+    "SANDBOX_IMAGE": "registry.example/sandbox:1",
+    "SANDBOX_CPU": "1.5",
+    "SANDBOX_CPU_REQUEST": "100m",
+    "SANDBOX_MEMORY": "2Gi",
+    "SANDBOX_MEMORY_REQUEST": "256Mi",
+    "SANDBOX_RUNTIME_CLASS": "gvisor",
+}
+BAD_PODS = {
+    "KUBERNETES_NAMESPACE": ["", "My Sandboxes", "-a", "a" * 64],
+    "KUBECONFIG": ["", "/nowhere/at/all", f"{HERE}:{HERE}"],
+    "SANDBOX_POD_FILE": ["", "/nowhere/at/all"],
+    "SANDBOX_IMAGE": [""],
+    "SANDBOX_CPU": ["", "one", "1 core", "-1"],
+    "SANDBOX_CPU_REQUEST": ["100millis"],
+    "SANDBOX_MEMORY": ["2GB", "1e9"],
+    "SANDBOX_MEMORY_REQUEST": ["lots"],
+    "SANDBOX_RUNTIME_CLASS": ["", "gVisor"],
+}
 GATEWAY = {name: GOOD[name] for name in GOOD if name.startswith(("DB_", "LOG_"))} | {
     "CLAUDE_API_KEY": "made-up-key",
     "GATEWAY_SECRET_FILE": str(KEY),
@@ -140,6 +163,27 @@ def test_all_that_is_missing_or_wrong_is_named_at_once(missing: set[str], wrong:
         load(environ)
 
 
+def test_sandboxes_are_pods_where_a_namespace_is_named() -> None:
+    settings = load(PODS)
+    assert settings.sandbox_dir is None
+    assert settings.pods
+    assert (settings.pods.namespace, settings.pods.cpu, settings.pods.kubeconfig) == ("sandboxes", "1.5", HERE)
+    assert load(GOOD).pods is None
+
+
+def test_of_pods_only_the_namespace_and_the_template_must_be_named() -> None:
+    needed = {name: value for name, value in PODS.items() if name in {*GOOD, "KUBERNETES_NAMESPACE"}}
+    assert problems(needed) == {"SANDBOX_POD_FILE"}
+    pods = load(needed | {"SANDBOX_POD_FILE": str(HERE)}).pods
+    assert pods
+    assert pods.kubeconfig is pods.image is pods.cpu is pods.memory is pods.runtime_class is None
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in BAD_PODS for value in BAD_PODS[name]])
+def test_a_wrong_setting_of_pods_is_named(name: str, value: str) -> None:
+    assert problems(PODS | {name: value}) == {name}
+
+
 TEXTS = st.text() | st.builds("http://{}".format, st.text()) | st.just("/" + "x" * 5000)
 
 
@@ -185,6 +229,7 @@ def test_the_gateway_alone_has_the_key_of_the_model() -> None:
     assert load_gateway(GATEWAY).claude_api_key.reveal() == "made-up-key"
     assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST", "LOG_KEY_FILE"}
     assert load_gateway(GATEWAY).egress_port is None
+    assert load_gateway(GATEWAY).host == "127.0.0.1"
     assert load_gateway(GATEWAY | {"EGRESS_PORT": "3128", "EGRESS_ALLOW": "a.b"}).egress_allow == "a.b"
     assert problems(GATEWAY | {"EGRESS_PORT": "x", "EGRESS_ALLOW": "http://a"}, load_gateway) == {
         "EGRESS_PORT",

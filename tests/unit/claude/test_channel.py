@@ -47,7 +47,7 @@ class Link:
     async def list(self) -> Sequence[SandboxInfo]:
         return []
 
-    async def watch(self) -> AsyncIterator[SandboxInfo]:
+    async def watch(self) -> AsyncGenerator[SandboxInfo]:
         for info in await self.list():
             yield info
 

@@ -1,0 +1,1 @@
+"""Sandboxes as pods: `engine.ports.Sandbox` over the Kubernetes API."""
