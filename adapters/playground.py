@@ -38,6 +38,8 @@ from adapters.sealing import MasterKey
 from adapters.settings import Database, Secret
 
 DATABASE = "discord_claude"
+OWNERS = ("alice", "bob")
+"""Who may do everything here from the start; everybody else is a stranger, for whom to decide."""
 _RESTART_SECONDS = 0.2
 
 
@@ -189,6 +191,7 @@ class Playground:
             "DISCORD_TOKEN": self.discord["token"],
             "DISCORD_API_URL": self.discord["rest_url"],
             "DISCORD_GUILD_ID": self.discord["guild_id"],
+            "OWNER_IDS": ",".join(self.discord["people"][name] for name in OWNERS),
             "GATEWAY_URL": f"http://127.0.0.1:{gateway['port']}",
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
             "SANDBOX_DIR": str(self.sandboxes),
