@@ -42,6 +42,8 @@ from adapters.settings import Database, Secret
 DATABASE = "discord_claude"
 BASE = Path(__file__).resolve().parents[1] / "deploy" / "base"
 _POD_SETTINGS = ("SANDBOX_IMAGE", "SANDBOX_CPU", "SANDBOX_MEMORY", "SANDBOX_RUNTIME_CLASS", "SANDBOX_START_SECONDS")
+OWNERS = ("alice", "bob")
+"""Who may do everything here from the start; everybody else is a stranger, for whom to decide."""
 _RESTART_SECONDS = 0.2
 
 
@@ -237,6 +239,7 @@ class Playground:
             "DISCORD_TOKEN": self.discord["token"],
             "DISCORD_API_URL": self.discord["rest_url"],
             "DISCORD_GUILD_ID": self.discord["guild_id"],
+            "OWNER_IDS": ",".join(self.discord["people"][name] for name in OWNERS),
             "GATEWAY_URL": f"http://{self._pods_reach or '127.0.0.1'}:{gateway['port']}",
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
             "MAX_SANDBOXES": str(self._options.max_sandboxes),

@@ -117,6 +117,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     discord_token: Secret
     discord_guild_ids: tuple[str, ...]
     """The servers it serves; anywhere else everything is refused."""
+    owner_ids: tuple[str, ...]
+    """Who is an owner from the start; empty: each server's owner is asked to confirm, in Discord."""
+    owner_channel_ids: tuple[str, ...]
+    """Where owners are asked about newcomers, each for the server it is in; empty: where the newcomer asked."""
     discord_api_url: str | None
     """The REST address of a Discord that is not Discord's own; None: Discord."""
     database: Database
@@ -173,6 +177,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         discord_guild_ids=read(
             "DISCORD_GUILD_ID", _ids, "the id of your Discord server, or several with commas between"
         ),
+        owner_ids=read.optional("OWNER_IDS", _ids, "ids of people, with commas between, or unset") or (),
+        owner_channel_ids=read.optional("OWNER_CHANNEL_ID", _ids, "the id of a channel of your server, or unset") or (),
         discord_api_url=read.optional("DISCORD_API_URL", _url, "leave it unset: Discord is found without"),
         database=_database(read),
         log_key_file=read("LOG_KEY_FILE", _key_file, _KEY_FILE),

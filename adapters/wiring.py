@@ -43,6 +43,8 @@ from adapters.settings import GatewaySettings, Settings
 from engine import slots
 from engine.commands import Policy
 from engine.effects import Performer
+from engine.guild_actor import install_owners
+from engine.latest import Latest
 from engine.ports import Committed, GiveUp, Sandbox, TryAgain
 from engine.supervisor import Supervisor, World
 from projections.followed import FOLLOWED
@@ -86,8 +88,12 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             guilds=frozenset(settings.discord_guild_ids),
             incarnation=uuid.uuid4().hex,
             now=now,
+            owners=settings.owner_ids,
+            owner_channels=settings.owner_channel_ids,
             api_url=settings.discord_api_url,
         )
+        for guild in settings.discord_guild_ids:
+            await install_owners(log, guild, settings.owner_ids, at=now())
         async with open_discord(options, log, keyring, kept) as discord:
             sandboxes = await stack.enter_async_context(_open_sandboxes(settings, log))
             secret = _secret(settings.gateway_secret_file)
@@ -190,7 +196,7 @@ async def _open_sandboxes(settings: Settings, log: PostgresEventLog) -> AsyncGen
 
 
 def _reaper(sandbox: Sandbox, log: PostgresEventLog, metrics: Metrics, *, every: float) -> Reaper:
-    current = _Slots(log)
+    current = Latest(log, slots.STREAM, slots.fold, slots.Slots())
 
     async def held() -> Collection[str]:
         return (await current.read()).held.values()
@@ -235,7 +241,7 @@ async def _probes(
     port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor, reaper: Reaper
 ) -> AsyncGenerator[None]:
     """The HTTP port of the bot, when there is one."""
-    current = _Slots(log)
+    current = Latest(log, slots.STREAM, slots.fold, slots.Slots())
 
     async def refresh() -> None:
         heartbeat = discord.heartbeat
@@ -317,23 +323,10 @@ class _OpenReservations:
     """The gateway's policy: a token is good while the slots stream says that its reservation is held."""
 
     def __init__(self, log: PostgresEventLog) -> None:
-        self._slots = _Slots(log)
+        self._slots = Latest(log, slots.STREAM, slots.fold, slots.Slots())
 
     async def is_open(self, session: str, reservation: str) -> bool:
         return (await self._slots.read()).held.get(session) == reservation
-
-
-class _Slots:
-    """The slots as they are in the log now."""
-
-    def __init__(self, log: PostgresEventLog) -> None:
-        self._log = log
-        self._known = slots.Slots()
-
-    async def read(self) -> slots.Slots:
-        new = await self._log.read_stream(slots.STREAM, after=self._known.version)
-        self._known = slots.fold([one for one in new if one.version > self._known.version], self._known)
-        return self._known
 
 
 class _Usage:

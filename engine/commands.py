@@ -8,24 +8,47 @@ from enum import StrEnum
 
 import msgspec
 
-from schema.events import SessionEvent
+from schema.events import GuildEvent, SessionEvent
 from schema.sealed import Sealed
+
+
+class Role(StrEnum):
+    """What somebody is in a server. Owners and users are members; everybody else is a stranger."""
+
+    OWNER = "owner"
+    USER = "user"
+    STRANGER = "stranger"
 
 
 class Reason(StrEnum):
     """Why a command had no effect. The values are stored in `Refused` and name the texts that people read."""
 
+    ACCESS_FULL = "access_full"
+    ACCESS_OVER = "access_over"
+    ACCESS_PENDING = "access_pending"
+    ACCESS_SOON = "access_soon"
     ALREADY = "already"
     CLOSED = "closed"
+    CONFIRM_FIRST = "confirm_first"
+    CONFIRM_OTHER = "confirm_other"
     EMPTY = "empty"
     EXPIRED = "expired"
+    IS_BOT = "is_bot"
+    IS_MEMBER = "is_member"
+    IS_OWNER = "is_owner"
+    LAST_OWNER = "last_owner"
     MALFORMED = "malformed"
+    NOT_HERE = "not_here"
+    NOT_MEMBER = "not_member"
+    NOT_OWNER = "not_owner"
     NO_SESSION = "no_session"
     NOT_CUT = "not_cut"
     NOT_QUEUED = "not_queued"
     NOT_RUNNING = "not_running"
     NOT_YOURS = "not_yours"
+    OWNERS_ONLY = "owners_only"
     QUEUE_FULL = "queue_full"
+    STRANGER = "stranger"
     TOO_LONG = "too_long"
 
 
@@ -37,13 +60,20 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     handover_limit: int = 600 * 1_000_000
     queue_limit: int = 20
     prompt_limit: int = 200_000
+    access_ttl: int = 7 * 24 * 3600 * 1_000_000
+    access_again: int = 24 * 3600 * 1_000_000
+    access_limit: int = 20
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What surrounds a command: when (µs), by whom ("" for an effect), in which language, in answer to which position."""
+    """What surrounds a command: when (µs), by whom ("" for an effect), in which language, in answer to which position.
+
+    `role`: what `by` is in the server of the session, as it stands at the version that the append is guarded with.
+    """
 
     at: int
     by: str = ""
+    role: Role = Role.STRANGER
     locale: str = "en-US"
     cause: int = 0
     policy: Policy = Policy()
@@ -162,5 +192,74 @@ Command = (
     | Reject
     | Grant
     | Report
+    | Tick
+)
+
+
+# --- to a server -----------------------------------------------------------------------------------------------------
+
+
+class SeeServer(_Command, frozen=True, kw_only=True):
+    """Discord says who owns the server, and where it posts its own news ("": nowhere)."""
+
+    person: str
+    channel: str
+
+
+class AskAccess(_Command, frozen=True, kw_only=True):
+    """Let `Context.by` in: they asked for session `request`, by the command at position `received` in `channel`."""
+
+    request: str
+    channel: str
+    received: int
+
+
+class DecideAccess(_Command, frozen=True, kw_only=True):
+    """Say whether who asked is let in: `choice` is approved or denied."""
+
+    request: str
+    choice: str
+
+
+class Confirm(_Command, frozen=True, kw_only=True):
+    """Be the first owner."""
+
+
+class AddMember(_Command, frozen=True, kw_only=True):
+    """Make `person` a user or an owner. `bot`: it is one. `here`: Discord says that they are in the server."""
+
+    person: str
+    role: Role
+    bot: bool = False
+    here: bool = True
+
+
+class DeleteMember(_Command, frozen=True, kw_only=True):
+    """Take `role` from `person`: an owner becomes a user, a user a stranger."""
+
+    person: str
+    role: Role
+
+
+class ListMembers(_Command, frozen=True, kw_only=True):
+    """Tell who may do what."""
+
+
+class GuildReport(_Command, frozen=True, kw_only=True):
+    """An effect of the server found out what `event` says."""
+
+    event: GuildEvent
+
+
+GuildCommand = (
+    SeeServer
+    | AskAccess
+    | DecideAccess
+    | Confirm
+    | AddMember
+    | DeleteMember
+    | ListMembers
+    | Reject
+    | GuildReport
     | Tick
 )

@@ -23,6 +23,7 @@ from engine.commands import (
     Remove,
     Report,
     Resolve,
+    Role,
     ShowStatus,
     Start,
     Stop,
@@ -92,10 +93,12 @@ def _refusal_without_thread(session: Session, context: Context) -> list[e.Sessio
 
 
 def _refusal(session: Session, context: Context) -> list[e.SessionEvent]:
-    """Why nobody, or not this person, may act in the session now. Until roles follow, whoever started it decides in it."""
+    """Why nobody, or not this person, may act in the session now: whoever started it may, and owners."""
     if not session.starter:
         return [_refused(context, Reason.NO_SESSION)]
-    if context.by != session.starter:
+    if context.role is Role.STRANGER:
+        return [_refused(context, Reason.STRANGER)]
+    if context.by != session.starter and context.role is not Role.OWNER:
         return [_refused(context, Reason.NOT_YOURS)]
     if session.closing or session.closed:
         return [_refused(context, Reason.CLOSED)]
@@ -108,13 +111,14 @@ def _refusal(session: Session, context: Context) -> list[e.SessionEvent]:
 def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:
     if session.starter:
         return [_refused(context, Reason.ALREADY)]
-    requested = e.Requested(by=context.by, locale=context.locale, guild=command.guild, channel=command.channel)
-    if command.text is None:
-        return [requested]
-    wrong = _wrong_text(command.text, context)
+    wrong = _wrong_text(command.text, context) if command.text else None
     if wrong:
         return [_refused(context, wrong)]
-    return [requested, _queued(command.prompt, command.text, context)]
+    who_where = {"by": context.by, "locale": context.locale, "guild": command.guild, "channel": command.channel}
+    if context.role is Role.STRANGER:
+        return [e.AccessAsked(**who_where)]
+    requested = e.Requested(**who_where)
+    return [requested, _queued(command.prompt, command.text, context)] if command.text else [requested]
 
 
 def _queued(prompt: str, text: Text, context: Context) -> e.PromptQueued:

@@ -7,6 +7,7 @@ the actor records them.
 from typing import Protocol, assert_never
 
 from engine import line
+from engine.guild import Guild, GuildEffect, ShowNotice
 from engine.ports import Agent, Chat, EffectContext, SandboxGone
 from engine.todo import (
     AskSlot,
@@ -30,6 +31,19 @@ class JointContext(EffectContext, Protocol):
 
     async def decide_with_slots(self, joint: line.Joint) -> None:
         """Record, in one append, what concerns the session and the slots."""
+        ...
+
+
+class GuildContext(Protocol):
+    """What a running effect sees of its server, and how it says what it found out."""
+
+    @property
+    def state(self) -> Guild:
+        """The server as it is now."""
+        ...
+
+    async def report(self, event: e.Event) -> None:
+        """Record what the effect found out, if the server still has use for it."""
         ...
 
 
@@ -65,6 +79,22 @@ class Performer:
             case DeleteSandbox():
                 await self._agent.delete(effect.reservation)
                 await context.decide_with_slots(effect)
+            case _:
+                assert_never(effect)
+
+    async def perform_for_guild(self, effect: GuildEffect, context: GuildContext) -> None:
+        """Do what a server wants and report. Raises TryAgain, GiveUp, Fenced."""
+        guild = context.state
+        match effect:
+            case ShowNotice():
+                if notice := guild.notice(effect.part):
+                    message = await self._chat.notify(guild, notice)
+                    await context.report(e.NoticeShown(part=notice.part, message=message, rev=notice.rev))
+            case TellOutcome():
+                reply = next((one for one in guild.replies if one.to == effect.to), None)
+                if reply:
+                    told = await self._chat.answer(guild, reply)
+                    await context.report(e.GuildReplied(to=effect.to, late=not told))
             case _:
                 assert_never(effect)
 

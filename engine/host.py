@@ -1,11 +1,13 @@
 """What an actor needs from whoever runs it: `engine.supervisor.Supervisor` outside of tests."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anyio.abc import TaskGroup
 
 from engine.commands import Policy
 from engine.effects import Performer
+from engine.guild import Guild
+from engine.latest import Latest
 from engine.ports import EventLog, Translator
 from engine.slots import Slots
 
@@ -22,8 +24,12 @@ class Host(Protocol):
     policy: Policy
     limit: int
     name: str
-    slots: Slots
+    slots: Latest[Slots]
     tasks: TaskGroup
+
+    def guild(self, guild: str) -> Latest[Guild]:
+        """A server's members, as this process last saw them."""
+        ...
 
     def now(self) -> int:
         """The time, in µs."""
@@ -37,6 +43,6 @@ class Host(Protocol):
         """Tell operators of an error that is no part of the protocol."""
         ...
 
-    def rest(self, actor: "Actor") -> None:
+    def rest(self, actor: "Actor[Any]") -> None:
         """The actor has nothing to do now, or must not act any more."""
         ...

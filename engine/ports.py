@@ -19,7 +19,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from engine.commands import Command, Context
+from engine.commands import Command, Context, GuildCommand
+from engine.guild import Guild, Notice
 from engine.session import Reply, Session
 from schema.envelope import Append, Recorded
 from schema.events import SessionEvent
@@ -323,6 +324,14 @@ class Chat(Protocol):
         """Tell one person an outcome; False when that is not possible any more."""
         ...
 
+    async def answer(self, guild: Guild, reply: Reply) -> bool:
+        """Tell one person the outcome of what they wanted of their server; False when that is not possible any more."""
+        ...
+
+    async def notify(self, guild: Guild, notice: Notice) -> str:
+        """Bring a message of the server up to date; returns its id, "" when there is no place to post it."""
+        ...
+
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
         """Post what the session made; returns how it went, as in HandedOver."""
         ...
@@ -359,6 +368,6 @@ class Agent(Protocol):
 class Translator(Protocol):
     """Makes commands of what the log's inbox holds."""
 
-    async def translate(self, received: Recorded) -> tuple[Command, Context]:
-        """The command in an event that has work open, and its context but for policy. Raises TryAgain."""
+    async def translate(self, received: Recorded) -> tuple[Command | GuildCommand, Context]:
+        """The command in what a person sent, and its context but for policy and role. Raises TryAgain."""
         ...

@@ -6,16 +6,21 @@ wakes us, and a slow poll reads to be sure. A start reads what is open, not ever
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from engine import guild as guilds
+from engine import slots
 from engine.actor import Actor
 from engine.commands import Policy
 from engine.effects import Performer
+from engine.guild_actor import GuildActor
+from engine.latest import Latest
 from engine.ports import Committed, EventLog, Translator, TryAgain
-from engine.slots import Slots
+from engine.session_actor import SessionActor
 
 _POLL = 5_000_000
 """The slow poll (µs): how late work of another process can be found when its wake-up got lost."""
@@ -46,9 +51,10 @@ class Supervisor:
         self.policy = policy
         self.limit = limit
         self.name = name
-        self.slots = Slots()
+        self.slots = Latest(world.log, slots.STREAM, slots.fold, slots.Slots())
         self._world = world
-        self.actors: dict[str, Actor] = {}
+        self.actors: dict[str, Actor[Any]] = {}
+        self._guilds: dict[str, Latest[guilds.Guild]] = {}
         self._due: dict[str, int] = {}
         self._alarm = 0
         self._woken = anyio.Event()
@@ -75,14 +81,21 @@ class Supervisor:
                 unsubscribe()
                 tasks.cancel_scope.cancel()
 
-    def actor(self, target: str) -> Actor:
+    def guild(self, guild: str) -> Latest[guilds.Guild]:
+        """A server's members, as this process last saw them."""
+        if guild not in self._guilds:
+            self._guilds[guild] = Latest(self.log, guilds.stream(guild), guilds.fold, guilds.Guild())
+        return self._guilds[guild]
+
+    def actor(self, target: str) -> Actor[Any]:
         """The actor of `target`, made when there is none."""
         actor = self.actors.get(target)
         if actor is None:
-            actor = self.actors[target] = Actor(target, self)
+            kind = GuildActor if target.startswith(guilds.stream("")) else SessionActor
+            actor = self.actors[target] = kind(target, self)
         return actor
 
-    def rest(self, actor: Actor) -> None:
+    def rest(self, actor: Actor[Any]) -> None:
         """Forget an actor that has nothing to do by itself, or may not act: what it knew is in the log."""
         if actor.forgettable and self.actors.get(actor.target) is actor:
             del self.actors[actor.target]

@@ -4,58 +4,65 @@ Nothing here does anything. The actor starts what is wanted and not running, sto
 reports back as commands; replay never calls this module.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from engine.cards import TurnCard
-from engine.session import Session
+from engine.session import Failure, Session
 
 
-class _Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """Its `key` names it in `EffectFailed`; one of each key runs at a time."""
+class BaseEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """Any effect: its `key` names it in `EffectFailed`; one of each key runs at a time."""
+
+    name: ClassVar[str] = ""
+
+    @property
+    def key(self) -> str:
+        return self.name
 
 
-class PostStarter(_Effect, frozen=True, kw_only=True):
+class PostStarter(BaseEffect, frozen=True, kw_only=True):
     """Post the message that the thread will hang on."""
 
-    key: ClassVar[str] = "starter"
+    name: ClassVar[str] = "starter"
 
 
-class OpenThread(_Effect, frozen=True, kw_only=True):
+class OpenThread(BaseEffect, frozen=True, kw_only=True):
     """Make the thread from the starter message, or find the one that a lost answer made."""
 
-    key: ClassVar[str] = "thread"
+    name: ClassVar[str] = "thread"
 
 
-class AskSlot(_Effect, frozen=True, kw_only=True):
+class AskSlot(BaseEffect, frozen=True, kw_only=True):
     """Join the line for a sandbox."""
 
-    key: ClassVar[str] = "slot"
+    name: ClassVar[str] = "slot"
 
 
-class LeaveLine(_Effect, frozen=True, kw_only=True):
+class LeaveLine(BaseEffect, frozen=True, kw_only=True):
     """Leave the line."""
 
-    key: ClassVar[str] = "leave"
+    name: ClassVar[str] = "leave"
 
 
-class Attach(_Effect, frozen=True, kw_only=True):
+class Attach(BaseEffect, frozen=True, kw_only=True):
     """Bring the sandbox up if it is not, claim it, and follow its journal for as long as it is wanted."""
 
     reservation: str
-    key: ClassVar[str] = "attach"
+    name: ClassVar[str] = "attach"
 
 
-class RestartCli(_Effect, frozen=True, kw_only=True):
+class RestartCli(BaseEffect, frozen=True, kw_only=True):
     """Start the CLI again, going on with its transcript. `life` is the one that ended."""
 
     reservation: str
     life: int
-    key: ClassVar[str] = "restart"
+    name: ClassVar[str] = "restart"
 
 
-class Deliver(_Effect, frozen=True, kw_only=True):
+class Deliver(BaseEffect, frozen=True, kw_only=True):
     """Give the CLI of this `life` one line: `item` is `prompt:<id>`, `answer:<request>` or `stop:<turn>`."""
 
     reservation: str
@@ -67,13 +74,13 @@ class Deliver(_Effect, frozen=True, kw_only=True):
         return self.item
 
 
-class Show(_Effect, frozen=True, kw_only=True):
+class Show(BaseEffect, frozen=True, kw_only=True):
     """Bring the thread up to date with the session's cards, and keep it so while a turn runs."""
 
-    key: ClassVar[str] = "show"
+    name: ClassVar[str] = "show"
 
 
-class TellOutcome(_Effect, frozen=True, kw_only=True):
+class TellOutcome(BaseEffect, frozen=True, kw_only=True):
     """Tell the person who did what stands at position `to` what became of it."""
 
     to: int
@@ -83,18 +90,18 @@ class TellOutcome(_Effect, frozen=True, kw_only=True):
         return f"reply:{self.to}"
 
 
-class HandOver(_Effect, frozen=True, kw_only=True):
+class HandOver(BaseEffect, frozen=True, kw_only=True):
     """Post what the session made, before its sandbox goes."""
 
     reservation: str
-    key: ClassVar[str] = "handover"
+    name: ClassVar[str] = "handover"
 
 
-class DeleteSandbox(_Effect, frozen=True, kw_only=True):
+class DeleteSandbox(BaseEffect, frozen=True, kw_only=True):
     """Delete the sandbox; once it is seen gone, give its slot back."""
 
     reservation: str
-    key: ClassVar[str] = "delete"
+    name: ClassVar[str] = "delete"
 
 
 Effect = (
@@ -112,10 +119,13 @@ Effect = (
 )
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+F = TypeVar("F", bound=BaseEffect)
+
+
+class Wanted(msgspec.Struct, Generic[F], frozen=True, kw_only=True):
     """An effect and the time (µs) from which on it should be tried; 0 is at once."""
 
-    effect: Effect
+    effect: F
     since: int = 0
 
 
@@ -124,11 +134,16 @@ def effects(session: Session) -> list[Effect]:
     return [*_thread(session), *_sandbox(session), *_lines(session), *_people(session)]
 
 
-def todo(session: Session) -> tuple[Wanted, ...]:
+def todo(session: Session) -> tuple[Wanted[Effect], ...]:
     """Everything the session wants done, now or later."""
-    wanted: list[Wanted] = []
-    for effect in effects(session):
-        failure = session.failures.get(effect.key)
+    return when(effects(session), session.failures)
+
+
+def when(effects: Sequence[F], failures: Mapping[str, Failure]) -> tuple[Wanted[F], ...]:
+    """`effects` and when each should be tried (again); those that were given up are left out."""
+    wanted: list[Wanted[F]] = []
+    for effect in effects:
+        failure = failures.get(effect.key)
         if failure is None:
             wanted.append(Wanted(effect=effect))
         elif failure.retry is not None:
@@ -136,12 +151,17 @@ def todo(session: Session) -> tuple[Wanted, ...]:
     return tuple(wanted)
 
 
-def next_due(session: Session, wanted: tuple[Wanted, ...]) -> int | None:
-    """When the session has something to do by itself (µs; 0 is now), None when never: its agenda in the view `work`."""
-    times = [one.since for one in wanted]
-    times += [ask.expires for ask in session.asks if not ask.choice]
-    times += [reply.until for reply in session.replies]
-    return min(times, default=None)
+def next_due(wanted: Sequence[Wanted[Any]], deadlines: Sequence[int]) -> int | None:
+    """When there is something to do without anybody saying so (µs; 0 is now), None when never: an agenda in the view `work`."""
+    return min([*(one.since for one in wanted), *deadlines], default=None)
+
+
+def deadlines(session: Session) -> list[int]:
+    """When time alone makes a difference to the session (µs)."""
+    return [
+        *(ask.expires for ask in session.asks if not ask.choice),
+        *(reply.until for reply in session.replies),
+    ]
 
 
 def _thread(session: Session) -> list[Effect]:

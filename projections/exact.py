@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from schema.events import Event, Received, ThreadOpened
+from schema.events import Event, Received, ServerOwned, ThreadOpened
 
 Change = tuple[str, str | None]
 """A key and its new value; None takes the key away."""
@@ -49,7 +49,16 @@ def _message(stream: str, event: Event) -> Change | None:
 MESSAGES = ExactView(name="messages", version=1, kinds=(Received,), change=_message)
 """From the id of a thread to the id of its last recorded message. The ingress records them in order, without a gap."""
 
-EXACT_VIEWS = (THREADS, MESSAGES)
+
+def _server(stream: str, event: Event) -> Change | None:
+    assert isinstance(event, ServerOwned)
+    return stream.removeprefix("guild:"), f"{event.person} {event.channel}"
+
+
+SERVERS = ExactView(name="servers", version=1, kinds=(ServerOwned,), change=_server)
+"""From the id of a server to who owns it, as Discord says, and where it posts its own news, with a space between."""
+
+EXACT_VIEWS = (THREADS, MESSAGES, SERVERS)
 IDS = {view.name: view.id for view in EXACT_VIEWS}
 """The name in the database of each exact view."""
 

@@ -4,6 +4,8 @@ These structs and their tags are STORAGE FORMAT. A released one never changes: a
 upcaster from the old (`schema/upcasters.py`) and a golden file for ever (`tests/golden/events`). Field order is part of the
 golden files. Personal text is always `Sealed`; nothing else here may tell what somebody wrote, or what Claude answered.
 
+It is one file because the log is one: what any stream may hold is seen at a glance, and each kind is a few lines.
+
 Ids of people, servers, channels, threads and messages are Discord's, as decimal strings. Times are µs since the epoch, UTC.
 A session's id is the Discord id of the interaction that asked for it, a prompt's that of the message (or interaction) it
 came with.
@@ -23,10 +25,10 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_d
 
 
 class Received(_Event, frozen=True, kw_only=True, tag="inbox.received"):
-    """Discord sent something that wants an outcome in `session`. `raw` is the payload, its token cut out.
+    """Discord sent something that wants an outcome in `session`, or in `guild` itself when that is empty.
 
-    `what` is command, component, message, edit, delete, thread or thread_deleted. `discord_id` is the id of what was sent:
-    an interaction, a message, a thread.
+    `raw` is the payload, its token cut out. `what` is command, component, message, edit, delete, thread, thread_deleted,
+    thread_forbidden or server. `discord_id` is the id of what was sent: an interaction, a message, a thread, a server.
     """
 
     what: str
@@ -44,6 +46,15 @@ class Received(_Event, frozen=True, kw_only=True, tag="inbox.received"):
 
 class Requested(_Event, frozen=True, kw_only=True, tag="session.requested"):
     """Somebody asked for a session; its thread will be opened in `channel`."""
+
+    by: str
+    locale: str
+    guild: str
+    channel: str
+
+
+class AccessAsked(_Event, frozen=True, kw_only=True, tag="session.access_asked"):
+    """A stranger asked for a session: the server's owners decide. When they let them in, the same command runs again."""
 
     by: str
     locale: str
@@ -288,6 +299,106 @@ class Closed(_Event, frozen=True, kw_only=True, tag="session.closed"):
     """Nothing is left to do."""
 
 
+# --- guild:<id> ------------------------------------------------------------------------------------------------------
+
+
+class ServerOwned(_Event, frozen=True, kw_only=True, tag="guild.server_owned"):
+    """Discord says that `person` owns the server. `channel` is where it posts its own news; "" when there is none."""
+
+    person: str
+    channel: str = ""
+
+
+class OwnerConfirmed(_Event, frozen=True, kw_only=True, tag="guild.owner_confirmed"):
+    """Somebody is an owner without another having made them one: `how` is settings (OWNER_IDS) or discord (they confirmed)."""
+
+    person: str
+    how: str
+
+
+class AccessRequested(_Event, frozen=True, kw_only=True, tag="guild.access_requested"):
+    """Somebody waits until `expires` to be let in. `request` is the session they asked for, by the command at `received`."""
+
+    request: str
+    by: str
+    locale: str
+    channel: str
+    received: int
+    expires: int
+
+
+class AccessDecided(_Event, frozen=True, kw_only=True, tag="guild.access_decided"):
+    """A request for access is over: `choice` is approved, denied or expired. Approved: the command at `received` runs.
+
+    `again`: when they may ask again (µs), 0 at any time.
+    """
+
+    request: str
+    person: str
+    by: str
+    choice: str
+    received: int
+    again: int = 0
+
+
+class RoleGiven(_Event, frozen=True, kw_only=True, tag="guild.role_given"):
+    """`person` is an owner or a user from here on."""
+
+    person: str
+    role: str
+    by: str
+
+
+class RoleTaken(_Event, frozen=True, kw_only=True, tag="guild.role_taken"):
+    """`person` is no longer what `role` says: who was an owner is a user now, who was a user a stranger."""
+
+    person: str
+    role: str
+    by: str
+
+
+class GuildRefused(_Event, frozen=True, kw_only=True, tag="guild.refused"):
+    """A command to the server had no effect, for `reason` (a `Reason` of engine/commands.py): its outcome all the same."""
+
+    by: str
+    locale: str
+    reason: str
+    detail: str = ""
+
+
+class GuildNoted(_Event, frozen=True, kw_only=True, tag="guild.noted"):
+    """A command to the server was understood and changed nothing by itself, or nothing that `what` does not say."""
+
+    by: str
+    locale: str
+    what: str
+    detail: str = ""
+
+
+class NoticeShown(_Event, frozen=True, kw_only=True, tag="guild.notice_shown"):
+    """A message of the server stands in its channel, and shows revision `rev` of notice `part`."""
+
+    part: str
+    message: str
+    rev: int
+
+
+class GuildReplied(_Event, frozen=True, kw_only=True, tag="guild.replied"):
+    """The person who did what stands at position `to` was told its outcome, or could not be told any more (`late`)."""
+
+    to: int
+    late: bool = False
+
+
+class GuildEffectFailed(_Event, frozen=True, kw_only=True, tag="guild.effect_failed"):
+    """Something the server wants did not work, for the `attempt`th time. `retry` is when it is tried again; None: given up."""
+
+    what: str
+    attempt: int
+    why: str
+    retry: int | None
+
+
 # --- slots -----------------------------------------------------------------------------------------------------------
 
 
@@ -354,6 +465,7 @@ class Erased(_Event, frozen=True, kw_only=True, tag="erasure.erased"):
 
 SessionEvent = (
     Requested
+    | AccessAsked
     | Refused
     | Noted
     | StarterPosted
@@ -387,5 +499,18 @@ SessionEvent = (
     | HandedOver
     | Closed
 )
+GuildEvent = (
+    ServerOwned
+    | OwnerConfirmed
+    | AccessRequested
+    | AccessDecided
+    | RoleGiven
+    | RoleTaken
+    | GuildRefused
+    | GuildNoted
+    | NoticeShown
+    | GuildReplied
+    | GuildEffectFailed
+)
 SlotsEvent = Asked | Granted | Left | Released | LeakRemoved
-Event = Received | SessionEvent | SlotsEvent | UsageCounted | Erased
+Event = Received | SessionEvent | GuildEvent | SlotsEvent | UsageCounted | Erased

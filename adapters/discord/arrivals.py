@@ -20,6 +20,7 @@ PASTE = "message.txt"
 """What Discord's client makes of a paste of more than 2000 characters."""
 
 _INTERACTIONS = {2: "command", 3: "component"}
+_SERVER_COMMANDS = {"add", "delete", "members"}
 _UNLOGGED = {1, 4}  # PING and autocompletion
 _PEOPLE_SAY = {0, 19}  # DEFAULT and REPLY
 _THREADS = {10, 11, 12}
@@ -64,10 +65,17 @@ class Channel(msgspec.Struct, frozen=True):
     parent_id: str | None = None
 
 
+class Option(msgspec.Struct, frozen=True):
+    """Of a command: its part."""
+
+    name: str = ""
+
+
 class Data(msgspec.Struct, frozen=True):
-    """Of an interaction: which button."""
+    """Of an interaction: which button, or which part of the command."""
 
     custom_id: str = ""
+    options: list[Option] = []
 
 
 class Seen(msgspec.Struct):
@@ -84,6 +92,7 @@ class Seen(msgspec.Struct):
     token: str = ""
     edited_timestamp: str | None = None
     unavailable: bool = False
+    system_channel_id: str | None = None
     author: User = User()
     user: User = User()
     member: Member = Member()
@@ -115,7 +124,7 @@ class Seen(msgspec.Struct):
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to record. `key` is its idempotency key."""
+    """One thing to record. `key` is its idempotency key. `session` is empty for what is asked of the server."""
 
     what: str
     discord_id: str
@@ -130,6 +139,11 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Arrival(key={self.key!r})"
+
+    @property
+    def target(self) -> str:
+        """Who must give it an outcome."""
+        return f"session:{self.session}" if self.session else f"guild:{self.guild}"
 
 
 def read(payload: Payload) -> Seen:
@@ -155,10 +169,11 @@ def interaction(seen: Seen, payload: Payload, bound: str | None) -> Arrival | No
     what = _INTERACTIONS.get(seen.type, "unknown")
     pressed = custom_ids.read(seen.data.custom_id) if what == "component" else None
     again = pressed is not None and pressed.kind == "again"
+    session = seen.id if again or not bound else bound
     return Arrival(
         what=what,
         discord_id=seen.id,
-        session=seen.id if again or not bound else bound,
+        session="" if _is_for_server(seen, what, pressed) else session,
         by=_id(seen.member.user.id or seen.user.id),
         locale=seen.locale,
         guild=seen.guild_id,
@@ -167,6 +182,28 @@ def interaction(seen: Seen, payload: Payload, bound: str | None) -> Arrival | No
         # the message of a button says what the log has already
         raw={name: value for name, value in payload.items() if name not in {"token", "message"}},
         token=seen.token,
+    )
+
+
+def _is_for_server(seen: Seen, what: str, pressed: custom_ids.Pressed | None) -> bool:
+    if what == "command":
+        return bool(seen.data.options) and seen.data.options[0].name in _SERVER_COMMANDS
+    return pressed is not None and pressed.kind in custom_ids.SERVER_KINDS
+
+
+def server(seen: Seen, mark: str) -> Arrival:
+    """Who owns a server, and where it posts its own news. `mark` tells one time from another."""
+    channel = _id(seen.system_channel_id or "")
+    return Arrival(
+        what="server",
+        discord_id=seen.id,
+        session="",
+        by="",
+        locale="en-US",
+        guild=seen.id,
+        channel=channel,
+        key=f"g:{seen.id}:{seen.owner_id}:{channel}:{mark}",
+        raw={"owner_id": seen.owner_id},
     )
 
 

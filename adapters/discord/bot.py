@@ -65,7 +65,7 @@ class Connection:
     ) -> None:
         application = _application(options.token)
         pace = Pace()
-        self.chat = DiscordChat(Rest(bot.rest, application, pace), log, keyring, tokens, options.now)
+        self.chat = DiscordChat(Rest(bot.rest, application, pace), log, keyring, tokens, options)
         self.translator = DiscordTranslator(keyring)
         self._application = application
         self._bot = bot

@@ -3,18 +3,22 @@
 Every method finds out what a lost answer or a dead process left behind instead of doing it twice.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from adapters.discord.errors import HasThread
+from adapters.discord import notices
+from adapters.discord.errors import HasThread, UnknownMessage
+from adapters.discord.options import Options
 from adapters.discord.pace import Pace
-from adapters.discord.render import start_again, status
+from adapters.discord.render import Button, start_again, status
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
+from engine.guild import Guild, Notice
 from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring
 from engine.session import Reply, Session
-from schema.events import Received
+from schema.events import AccessAsked, AccessDecided, Received
 
 LARGEST_FILE = 10 << 20
 LARGEST_POST = 24 << 20
@@ -44,14 +48,16 @@ class Tokens(Protocol):
 
 
 class DiscordChat:
-    """`engine.ports.Chat`. `now`: µs."""
+    """`engine.ports.Chat`."""
 
-    def __init__(self, rest: Rest, log: EventLog, keyring: Keyring, tokens: Tokens, now: Callable[[], int]) -> None:
+    def __init__(self, rest: Rest, log: EventLog, keyring: Keyring, tokens: Tokens, options: Options) -> None:
         self._rest = rest
         self._log = log
         self._tokens = tokens
-        self._now = now
-        self._desk = Desk(rest, log, keyring, now)
+        self._now = options.now
+        self._owner_channels = options.owner_channels
+        self._servers: dict[str, str] = {}
+        self._desk = Desk(rest, log, keyring, options.now)
         self._writers: dict[str, Writer] = {}
         self._hinted: set[str] = set()
 
@@ -88,13 +94,26 @@ class DiscordChat:
 
     async def tell(self, session: Session, reply: Reply) -> bool:
         """By the interaction it answers; a message by a reaction, and in words where its author can do something about it."""
-        (asked,) = await self._log.read([reply.to])
-        if not isinstance(asked.event, Received):
+        asked = await self._asked(reply.to)
+        if asked is None:
             return True
         try:
-            return await self._tell(session, reply, asked.event)
+            return await self._tell(session, reply, asked)
         except GiveUp:
             return False
+
+    async def _asked(self, position: int) -> Received | None:
+        """What somebody sent, however often it was handed on; None when nobody did."""
+        (recorded,) = await self._log.read([position])
+        match recorded.event:
+            case Received() as asked:
+                return asked
+            case AccessAsked():
+                return await self._asked(recorded.cause)
+            case AccessDecided() as decided:
+                return await self._asked(decided.received)
+            case _:
+                return None
 
     async def _tell(self, session: Session, reply: Reply, asked: Received) -> bool:
         refused = reply.what.startswith("refused-")
@@ -111,13 +130,17 @@ class DiscordChat:
                 return True
             case "component" if not refused and reply.what not in {"stopping", "started", "start-failed"}:
                 return True
-            case what:
-                token = await self._tokens.get(asked.discord_id)
-                if token is None:
-                    return False
-                answer = self._rest.follow_up if what == "component" else self._rest.answer
-                await answer(token, self._words(session, reply))
-                return True
+            case _:
+                return await self._whisper(asked, self._words(session, reply))
+
+    async def _whisper(self, asked: Received, words: str, buttons: Sequence[Button] = ()) -> bool:
+        """Tell one person; False when they can no longer be answered privately."""
+        token = await self._tokens.get(asked.discord_id)
+        if token is None:
+            return False
+        answer = self._rest.follow_up if asked.what == "component" else self._rest.answer
+        await answer(token, words, buttons)
+        return True
 
     async def _explain(self, session: Session, reply: Reply, asked: Received) -> None:
         """Why a message is no prompt, in answer to it."""
@@ -150,6 +173,57 @@ class DiscordChat:
         if session.tasks:
             lines.append(say("status-tasks", count=session.tasks))
         return "\n".join([*lines, say("status-queue", count=len(session.queue))])
+
+    # --- a server ----------------------------------------------------------------------------------------------------
+
+    async def answer(self, guild: Guild, reply: Reply) -> bool:
+        """By the interaction it answers. Whoever is to be heard of in the channel anyway is not told twice."""
+        asked = await self._asked(reply.to)
+        if asked is None or asked.what not in {"command", "component"}:
+            return True
+        content, buttons = notices.words(guild, reply, texts(reply.locale))
+        try:
+            return await self._whisper(asked, content, buttons)
+        except GiveUp:
+            return False
+
+    async def notify(self, guild: Guild, notice: Notice) -> str:
+        """One message, kept up to date. Open ones are posted again when somebody deleted them."""
+        channel = await self._place(guild, notice)
+        if not channel:
+            return ""
+        content, buttons = notices.render(guild, notice, texts(notice.locale))
+        message = notice.message or await self._left_behind(channel, guild, notice, content)
+        if message:
+            try:
+                await self._rest.edit(channel, message, content, buttons, mention=notice.to)
+            except UnknownMessage:
+                if notice.closed:
+                    return message
+            else:
+                return message
+        name = nonce(guild.id, notice.part + message, 0)
+        return await self._rest.create(channel, content, nonce=name, buttons=buttons, mention=notice.to)
+
+    async def _left_behind(self, channel: str, guild: Guild, notice: Notice, content: str) -> str:
+        """A message that was posted, and whose id we never got."""
+        mark = notices.mark(guild, notice)
+        for found in await self._rest.ours(channel, after=notice.request):
+            if mark in found.custom_ids or (not mark and found.content == content):
+                return found.message
+        return ""
+
+    async def _place(self, guild: Guild, notice: Notice) -> str:
+        """Where owners are asked: their channel, if this server has one."""
+        if notice.kind == "welcome":
+            return notice.channel
+        for channel in self._owner_channels:
+            with suppress(GiveUp):
+                if channel not in self._servers:
+                    self._servers[channel] = await self._rest.server_of(channel)
+                if self._servers[channel] == guild.id:
+                    return channel
+        return notice.channel
 
     # --- files -------------------------------------------------------------------------------------------------------
 

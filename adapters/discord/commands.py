@@ -1,5 +1,8 @@
-"""The slash commands: `/claude start|stop|status|close`. Names are the same in every language, descriptions are not."""
+"""The slash commands: `/claude start|stop|status|close` for sessions, `/claude members` and `/claude add|delete user|owner` for
+who may use them. Names are the same in every language, descriptions are not.
+"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import hikari
@@ -26,17 +29,31 @@ def build(client: RESTClient) -> SlashCommandBuilder:
     command.set_description_localizations(_japanese("cmd-claude"))
     command.set_integration_types([hikari.ApplicationIntegrationType.GUILD_INSTALL])
     command.set_context_types([hikari.ApplicationContextType.GUILD])
-    for name, options in (("start", [prompt]), ("stop", []), ("status", []), ("close", [])):
-        command.add_option(
-            option(
-                type=kind.SUB_COMMAND,
-                name=name,
-                description=_english(f"cmd-{name}"),
-                description_localizations=_japanese(f"cmd-{name}"),
-                options=options,
-            ),
-        )
+    for name, options in (("start", [prompt]), ("stop", []), ("status", []), ("close", []), ("members", [])):
+        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", options))
+    person = option(
+        type=kind.USER,
+        name="person",
+        description=_english("option-person"),
+        description_localizations=_japanese("option-person"),
+        is_required=True,
+    )
+    for name in ("add", "delete"):
+        roles = [_part(kind.SUB_COMMAND, role, f"cmd-{name}-{role}", [person]) for role in ("user", "owner")]
+        command.add_option(_part(kind.SUB_COMMAND_GROUP, name, f"cmd-{name}", roles))
     return command
+
+
+def _part(
+    kind: hikari.OptionType, name: str, text: str, options: Sequence[hikari.CommandOption]
+) -> hikari.CommandOption:
+    return hikari.CommandOption(
+        type=kind,
+        name=name,
+        description=_english(text),
+        description_localizations=_japanese(text),
+        options=options,
+    )
 
 
 async def publish(client: RESTClient, application: int, guild: str) -> None:

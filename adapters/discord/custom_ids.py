@@ -7,11 +7,15 @@ import msgspec
 
 LONGEST = 100  # Discord's limit (`notes/discord.md` §5)
 _VERSION = "v1"
-KINDS = frozenset({"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "again"})
+SERVER_KINDS = frozenset({"approve", "refuse", "confirm"})
+"""What is asked of a server, and not of a session."""
+KINDS = SERVER_KINDS | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "again"}
 
 
 class Pressed(msgspec.Struct, frozen=True):
-    """`about`: a turn, a request or a prompt, by its id; empty for the session itself."""
+    """`about`: a turn, a request or a prompt, by its id; empty for the session itself. `session` is the server for what is
+    asked of a server; `about` is then who is to be let in, by the session they asked for.
+    """
 
     kind: str
     session: str

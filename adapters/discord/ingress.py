@@ -22,7 +22,7 @@ from adapters.discord.options import Options
 from adapters.discord.pace import PAGE_REQUESTS, Pace
 from adapters.discord.texts import LANGUAGES, texts
 from engine.ports import Committed, Duplicate, EngineError, EventLog, Keyring, TryAgain
-from projections.exact import MESSAGES, THREADS
+from projections.exact import MESSAGES, SERVERS, THREADS
 from schema.envelope import Append, Draft, Write
 from schema.events import Received, ThreadOpened
 
@@ -58,6 +58,7 @@ class Ingress:
         self._tokens = tokens
         self._pace = pace
         self._guilds = options.guilds
+        self._asks_owner = not options.owners
         self._incarnation = options.incarnation
         self._now = options.now
         self._me = ""
@@ -135,10 +136,18 @@ class Ingress:
                     await self._lose(seen.id, "deleted")
             case "CHANNEL_DELETE" if seen.had_threads:
                 self._fall_behind(set(self._threads))  # whichever of them went with it will not be found
+            case "GUILD_CREATE" | "GUILD_UPDATE" if seen.id in self._guilds and self._asks_owner:
+                await self._see_server(seen)
             case "GUILD_DELETE" if seen.id in self._guilds and not seen.unavailable:
                 self._fall_behind(set(self._threads))
             case _:
                 pass
+
+    async def _see_server(self, seen: Seen) -> None:
+        """Who owns a server is recorded when it is not what the log says."""
+        arrival = arrivals.server(seen, self._incarnation)
+        if seen.owner_id and await self._log.lookup(SERVERS.name, seen.id) != f"{seen.owner_id} {arrival.channel}":
+            await self._insist(arrival)
 
     async def _session(self, channel: str, *, looked_for: bool) -> str | None:
         """The session of a thread. One that another process opened is `looked_for` in the log."""
@@ -329,8 +338,7 @@ class Ingress:
 
     async def _record(self, arrival: Arrival) -> None:
         """Have it in the log, by us or before. Raises TryAgain, GiveUp (this person's texts are not kept any more)."""
-        target = f"session:{arrival.session}"
-        key = await self._keyring.prepare(target, arrival.by)
+        key = await self._keyring.prepare(arrival.target, arrival.by)
         # ASCII, for a payload may hold halves of surrogate pairs, which nothing else can write down
         raw = self._keyring.seal(key, json.dumps(arrival.raw))
         event = Received(
@@ -344,7 +352,7 @@ class Ingress:
             raw=raw,
         )
         actor = f"person:{arrival.by}" if arrival.by else "discord"
-        draft = Draft(event=event, at=self._now(), actor=actor, key=arrival.key, to=target)
+        draft = Draft(event=event, at=self._now(), actor=actor, key=arrival.key, to=arrival.target)
         write = Write(stream=f"inbox:{self._incarnation}", expected=None, drafts=(draft,))
         with suppress(Duplicate):
             await self._log.append(Append(writes=(write,)))

@@ -8,13 +8,16 @@ from adapters.settings import Secret
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """`guilds`: the allow-list of servers. `incarnation`: names this process's inbox, never used again. `now`: µs.
+    """`guilds`: the allow-list of servers. `owners`: whom the settings name; empty: each server's owner is asked.
 
-    `api_url`: a Discord that is not Discord's own.
+    `owner_channels`: where owners are asked about newcomers, each for the server it is in. `incarnation`: names this process's
+    inbox, never used again. `now`: µs. `api_url`: a Discord that is not Discord's own.
     """
 
     token: Secret
     guilds: frozenset[str]
     incarnation: str
     now: Callable[[], int]
+    owners: tuple[str, ...] = ()
+    owner_channels: tuple[str, ...] = ()
     api_url: str | None = None

@@ -55,7 +55,7 @@ class Rest:
         *,
         nonce: str,
         buttons: Sequence[Button] = (),
-        mention: str = "",
+        mention: str | Sequence[str] = "",
         reply: str = "",
         files: Sequence[File] = (),
         urgency: int = Pace.NORMAL,
@@ -98,7 +98,7 @@ class Rest:
         content: str | None,
         buttons: Sequence[Button],
         *,
-        mention: str = "",
+        mention: str | Sequence[str] = "",
         urgency: int = Pace.NORMAL,
         confirm: Confirm | None = None,
     ) -> None:
@@ -156,20 +156,33 @@ class Rest:
         async with self._pace.slot(Pace.LATE), discord_call("reacting"):
             await self._client.add_reaction(int(channel), int(message), emoji)
 
-    async def answer(self, token: str, content: str) -> None:
+    async def server_of(self, channel: str) -> str:
+        """The server that a channel is in; "" for none."""
+        async with self._pace.slot(), discord_call("reading a channel"):
+            found = await self._client.fetch_channel(int(channel))
+        return str(found.guild_id) if isinstance(found, hikari.GuildChannel) else ""
+
+    async def answer(self, token: str, content: str, buttons: Sequence[Button] = ()) -> None:
         """Fill in the answer that was deferred; only the person sees it."""
         async with discord_call("answering"):  # interactions are not bound to the global limit
             await self._client.edit_interaction_response(
-                self._application, token, content, user_mentions=False, role_mentions=False, mentions_everyone=False
+                self._application,
+                token,
+                content,
+                components=self._rows(buttons),
+                user_mentions=False,
+                role_mentions=False,
+                mentions_everyone=False,
             )
 
-    async def follow_up(self, token: str, content: str) -> None:
+    async def follow_up(self, token: str, content: str, buttons: Sequence[Button] = ()) -> None:
         """Tell somebody who pressed a button, and nobody else."""
         async with discord_call("answering"):
             await self._client.execute_webhook(
                 self._application,
                 token,
                 content,
+                components=self._rows(buttons),
                 flags=hikari.MessageFlag.EPHEMERAL,
                 user_mentions=False,
                 role_mentions=False,
@@ -185,8 +198,9 @@ class Rest:
         return [row]
 
 
-def _users(mention: str) -> list[int] | bool:
-    return [int(mention)] if mention else False
+def _users(mention: str | Sequence[str]) -> list[int] | bool:
+    people = [mention] if isinstance(mention, str) else mention
+    return [int(one) for one in people if one] or False
 
 
 def _found(message: hikari.Message) -> Found:

@@ -14,7 +14,7 @@ from adapters.discord.texts import texts
 from engine import commands as c
 from engine.ports import GiveUp, Keyring
 from schema.envelope import Recorded
-from schema.events import Granted, Received
+from schema.events import Received
 from schema.sealed import Seal
 
 log_line = structlog.get_logger(__name__)
@@ -27,10 +27,22 @@ class _Option(msgspec.Struct):
     options: "list[_Option]" = []
 
 
+class _User(msgspec.Struct, frozen=True):
+    bot: bool = False
+
+
+class _Resolved(msgspec.Struct, frozen=True):
+    """The people that a command names: `members` are those who are in the server."""
+
+    users: dict[str, _User] = {}
+    members: dict[str, Any] = {}
+
+
 class _Data(msgspec.Struct):
     name: str = ""
     options: list[_Option] = []
     custom_id: str = ""
+    resolved: _Resolved = _Resolved()
 
 
 class _File(msgspec.Struct):
@@ -46,6 +58,7 @@ class Payload(msgspec.Struct):
     """What we read of any payload; `fetched` is the text of a long paste, added by the ingress."""
 
     id: str = ""
+    owner_id: str = ""
     content: str = ""
     attachments: list[_File] = []
     fetched: str | None = None
@@ -53,8 +66,13 @@ class Payload(msgspec.Struct):
     thread_metadata: _Thread | None = None
 
 
-def command(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: PLR0911 - one line per kind of event
+_MALFORMED = c.Reject(reason=c.Reason.MALFORMED)
+
+
+def command(received: Received, payload: Payload, seal: Seal) -> c.Command | c.GuildCommand:  # noqa: PLR0911 - one line per kind of event
     """The command in one inbox event. Pure."""
+    if not received.session:
+        return _to_server(received, payload)
     match received.what:
         case "command":
             return _slash(received, payload, seal)
@@ -74,6 +92,43 @@ def command(received: Received, payload: Payload, seal: Seal) -> c.Command:  # n
             return c.ChangeThread(what="forbidden")
         case _:
             return c.Reject(reason=c.Reason.MALFORMED, detail=received.what[:40])
+
+
+def _to_server(received: Received, payload: Payload) -> c.GuildCommand:
+    """What is asked of the server."""
+    match received.what:
+        case "server":
+            return c.SeeServer(person=payload.owner_id, channel=received.channel)
+        case "command":
+            return _server_slash(payload.data or _Data())
+        case _:
+            pressed = custom_ids.read(payload.data.custom_id) if payload.data else None
+            return _server_press(pressed) if pressed and pressed.session == received.guild else _MALFORMED
+
+
+def _server_slash(data: _Data) -> c.GuildCommand:
+    sub = data.options[0] if data.options else _Option()
+    of = sub.options[0] if sub.options else _Option()
+    person = next((str(one.value) for one in of.options if one.name == "person"), "")
+    if sub.name == "members":
+        return c.ListMembers()
+    if of.name not in {c.Role.USER, c.Role.OWNER} or not (person.isascii() and person.isdecimal()):
+        return _MALFORMED
+    role = c.Role(of.name)
+    if sub.name == "delete":
+        return c.DeleteMember(person=person, role=role)
+    bot = data.resolved.users.get(person, _User()).bot
+    return c.AddMember(person=person, role=role, bot=bot, here=person in data.resolved.members)
+
+
+def _server_press(pressed: custom_ids.Pressed) -> c.GuildCommand:
+    match pressed.kind:
+        case "approve":
+            return c.DecideAccess(request=pressed.about, choice="approved")
+        case "refuse":
+            return c.DecideAccess(request=pressed.about, choice="denied")
+        case _:
+            return c.Confirm()
 
 
 def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
@@ -96,13 +151,12 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
 
 def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: PLR0911 - one line per button
     pressed = custom_ids.read(payload.data.custom_id) if payload.data else None
-    malformed = c.Reject(reason=c.Reason.MALFORMED)
     if pressed is None:
-        return malformed
+        return _MALFORMED
     if pressed.kind == "again":
         return c.Start(guild=received.guild, channel=received.channel)
     if pressed.session != received.session:
-        return malformed
+        return _MALFORMED
     match pressed.kind:
         case "close":
             return c.Close()
@@ -111,7 +165,7 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
         case "allow" | "always" | "deny":
             return c.Answer(request=pressed.about, choice=pressed.kind)
         case _ if not pressed.about.isdecimal():
-            return malformed
+            return _MALFORMED
         case "stop":
             return c.Stop(turn=int(pressed.about))
         case choice:
@@ -148,25 +202,24 @@ class DiscordTranslator:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    async def translate(self, received: Recorded) -> tuple[c.Command, c.Context]:
+    async def translate(self, received: Recorded) -> tuple[c.Command | c.GuildCommand, c.Context]:
         """The command, and who gave it when."""
         event = received.event
-        if isinstance(event, Granted):
-            return c.Grant(reservation=event.reservation), c.Context(at=received.at, cause=received.position)
         if not isinstance(event, Received):
-            return c.Reject(reason=c.Reason.MALFORMED), c.Context(at=received.at, cause=received.position)
+            return _MALFORMED, c.Context(at=received.at, cause=received.position)
         context = c.Context(at=received.at, by=event.by, locale=event.locale, cause=received.position)
+        target = f"session:{event.session}" if event.session else f"guild:{event.guild}"
         try:
             raw = await self._keyring.open(event.raw)
             payload = msgspec.convert(json.loads(raw or "{}"), Payload, strict=False)
-            key = await self._keyring.prepare(f"session:{event.session}", event.by)
+            key = await self._keyring.prepare(target, event.by)
         except (msgspec.MsgspecError, ValueError, GiveUp):  # GiveUp: the text, or the person's key, is no more
-            return self._rejected(received.position, event, c.Reject(reason=c.Reason.MALFORMED)), context
+            return self._rejected(received.position, event, _MALFORMED), context
         decoded = command(event, payload, lambda text: self._keyring.seal(key, text))
         return self._rejected(received.position, event, decoded), context
 
     @staticmethod
-    def _rejected(position: int, received: Received, decoded: c.Command) -> c.Command:
+    def _rejected(position: int, received: Received, decoded: c.Command | c.GuildCommand) -> c.Command | c.GuildCommand:
         """Operators hear of what Discord sends and nobody understands: it may be a new kind of thing."""
         if isinstance(decoded, c.Reject):
             log_line.warning("not understood", position=position, what=received.what, detail=decoded.detail)

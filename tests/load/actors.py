@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -45,7 +46,7 @@ class _Engine(Supervisor):
         self._left = 0
         self._done = anyio.Event()
 
-    def rest(self, actor: Actor) -> None:
+    def rest(self, actor: Actor[Any]) -> None:
         super().rest(actor)
         self._left -= 1
         if self._left == 0:
@@ -83,7 +84,7 @@ async def _request(log: EventLog, session: str) -> None:
     await log.append(Append(writes=(write,), agenda=((f"session:{session}", 2 * _NOW),)))
 
 
-async def _idle(engine: _Engine, first: int, count: int) -> list[Actor]:
+async def _idle(engine: _Engine, first: int, count: int) -> list[Actor[Any]]:
     """Actors that tried to post their session's first message, and wait for the time to try again."""
     actors = [engine.actor(f"session:{number}") for number in range(first, first + count)]
     for begin in range(0, count, _AT_ONCE):
@@ -115,7 +116,7 @@ async def idle_actor_bytes(bench: Bench) -> None:
             try:
                 actors = await _idle(engine, first, count)
                 gc.collect()
-                sessions = [actor.session for actor in actors]
+                sessions = [actor.state for actor in actors]
                 before, _ = tracemalloc.get_traced_memory()
                 while actors:
                     actors.pop().stop()

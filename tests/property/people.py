@@ -15,6 +15,7 @@ from engine.commands import (
     Reject,
     Remove,
     Resolve,
+    Role,
     ShowStatus,
     Start,
     Stop,
@@ -25,7 +26,8 @@ from engine.session import Session
 from schema import events as e
 from tests.property.boxes import box
 
-STARTER, STRANGER = "1", "2"
+STARTER, STRANGER, OWNER = "1", "2", "3"
+ROLES = {STARTER: Role.USER, OWNER: Role.OWNER}
 SESSIONS = 3
 SIZES = [5, 5, 5, 5, 5, 5, 0, 500]
 

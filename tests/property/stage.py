@@ -1,7 +1,8 @@
 """The same world for real actors: processes over one log, whose calls to Discord and sandboxes stop where a seed decides.
 
 Every call stops before and after it touches the world. A driver lets one of them go on at a time, fails it, or ends the
-process: so each example is one interleaving, and the same seed is the same interleaving.
+process: so each example is one interleaving, and the same seed is the same interleaving. It is one file because the processes and
+what they act on share the places where they stop.
 """
 
 from collections import Counter
@@ -13,10 +14,12 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
-from engine import slots
-from engine.commands import Command, Context, Grant, Policy
+from engine import guild, slots
+from engine.commands import Command, Context, Policy, Role
 from engine.effects import Performer
 from engine.evolve import fold
+from engine.guild import Guild, Notice
+from engine.guild_actor import install_owners
 from engine.ports import EffectContext, Fenced, File, SandboxGone, TryAgain
 from engine.session import Reply, Session
 from engine.supervisor import Supervisor, World
@@ -25,6 +28,7 @@ from schema import events as e
 from schema.envelope import Append, Draft, Recorded, Write
 from tests.property.boxes import box, unbox
 from tests.property.claude import Sandbox
+from tests.property.people import OWNER, STARTER
 from tests.property.promises import check_journal, check_slots
 
 POLICY = Policy(permission_ttl=3_600_000_000, start_limit=20_000_000, queue_limit=4, prompt_limit=100)
@@ -77,6 +81,14 @@ class Stage:
         if epoch > sandbox.claimed:
             raise TryAgain("claim first")
         return sandbox
+
+    async def found(self) -> None:
+        """The server has its members."""
+        log = MemoryEventLog(self.store)
+        await install_owners(log, "g", (OWNER,), at=0)
+        given = Draft(event=e.RoleGiven(person=STARTER, role=Role.USER, by=OWNER), at=0, actor="test")
+        await log.append(Append(writes=(Write(stream=guild.stream("g"), expected=None, drafts=(given,)),)))
+        log.close()
 
     # --- people ------------------------------------------------------------------------------------------------------
 
@@ -184,8 +196,9 @@ class Process:
 
     def check(self) -> None:
         for target, actor in self.supervisor.actors.items():
-            recorded = self.stage.store.streams.get(target, [])
-            assert actor.session == fold(recorded[: actor.session.version], Session())
+            recorded = self.stage.store.streams.get(target, [])[: actor.state.version]
+            folded = fold(recorded, Session()) if target.startswith("session:") else guild.fold(recorded, Guild())
+            assert actor.state == folded
 
 
 class _Translator:
@@ -195,8 +208,6 @@ class _Translator:
     async def translate(self, received: Recorded) -> tuple[Command, Context]:
         await anyio.lowlevel.checkpoint()
         event = received.event
-        if isinstance(event, e.Granted):
-            return Grant(reservation=event.reservation), Context(at=self._stage.now, cause=received.position)
         assert isinstance(event, e.Received)
         command, by = self._stage.commands[int(unbox(event.raw))]
         return command, Context(at=received.at, by=by, locale=event.locale, cause=received.position)
@@ -247,6 +258,15 @@ class _Chat:
     async def tell(self, session: Session, reply: Reply) -> bool:
         await self._process.stop_here()
         return bool(reply.to % 5)
+
+    async def answer(self, guild: Guild, reply: Reply) -> bool:
+        await self._process.stop_here()
+        return bool(reply.to % 5)
+
+    async def notify(self, guild: Guild, notice: Notice) -> str:
+        await self._process.stop_here()
+        await self._process.stop_here()
+        return f"m-{notice.part}"
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
         await self._process.stop_here()

@@ -35,6 +35,7 @@ class _Play:
         return self._stage.processes[-1]
 
     async def begin(self) -> None:
+        await self._stage.found()
         await self._theatre.start()
         await self._stage.say(self._process, *self._people.start())
 

@@ -11,7 +11,7 @@ from engine.decide import decide
 from engine.evolve import evolve, fold, follow
 from engine.session import Phase, Session
 from engine.slots import Slots
-from engine.todo import next_due, todo
+from engine.todo import deadlines, next_due, todo
 from schema import events as e
 from schema.envelope import Recorded
 from tests.property.profile import PROFILE
@@ -50,7 +50,7 @@ def test_any_events_fold_and_it_does_not_matter_in_how_many_steps(events: list[e
     assert session == whole
     assert whole.phase in Phase
     assert whole.version == len(events)
-    next_due(whole, todo(whole))
+    next_due(todo(whole), deadlines(whole))
 
 
 @MANY

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine import line, slots
-from engine.commands import Command, Context, Grant, Policy, Report, Tick
+from engine.commands import Command, Context, Grant, Policy, Report, Role, Tick
 from engine.decide import decide
 from engine.evolve import evolve, fold
 from engine.ports import Fenced, GiveUp, SandboxGone, TryAgain
@@ -32,12 +32,14 @@ from engine.todo import (
     RestartCli,
     Show,
     TellOutcome,
+    deadlines,
     next_due,
     todo,
 )
 from schema import events as e
 from schema.envelope import Recorded
 from tests.property.claude import Sandbox
+from tests.property.people import ROLES
 from tests.property.promises import check_journal, check_slots
 
 POLICY = Policy(permission_ttl=3_600_000_000, start_limit=20_000_000, queue_limit=4, prompt_limit=100)
@@ -117,7 +119,7 @@ class World:
         return self.position
 
     def _give_work(self, session: str, position: int, command: Command, by: str) -> None:
-        context = Context(at=self.now, by=by, cause=position, policy=POLICY)
+        context = Context(at=self.now, by=by, role=ROLES.get(by, Role.STRANGER), cause=position, policy=POLICY)
         self.work.setdefault(session, {})[position] = (command, context)
         self.sessions.setdefault(session, Session())
         self.threads.setdefault(session, Thread())
@@ -479,7 +481,7 @@ class World:
 
     def agenda(self, session: str) -> int | None:
         state = self.sessions[session]
-        return next_due(state, todo(state))
+        return next_due(todo(state), deadlines(state))
 
     # --- what must always hold ---------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ def _announce(server: Server, host: str, port: int) -> Json:
         "application_id": world["application"],
         "guild_id": world["guild"],
         "channel_id": world["general"],
+        "people": {name: one["id"] for name, one in world["people"].items()},
         "page": f"{base}/?token={world['page_token']}",
     }
 

@@ -50,10 +50,11 @@ class Person:
         await self._act("delete", {"channel": message["channel_id"], "message": message["id"]})
 
     async def slash(self, *names: str, channel: str, **options: str) -> str:
-        """Use a command: `slash("claude", "start", channel=…, prompt="…")`. Returns the interaction's id."""
-        given = [{"name": name, "type": 3, "value": value} for name, value in options.items()]
-        sub = [{"name": names[1], "type": 1, "options": given}]
-        done = await self._act("slash", {"channel": channel, "name": names[0], "options": sub})
+        """Use a command: `slash("claude", "add", "user", channel=…, person="<id>")`. Returns the interaction's id."""
+        given: list[Json] = [{"name": name, "type": 3, "value": value} for name, value in options.items()]
+        for kind, name in enumerate(reversed(names[1:]), 1):
+            given = [{"name": name, "type": kind, "options": given}]
+        done = await self._act("slash", {"channel": channel, "name": names[0], "options": given})
         return str(done["interaction"])
 
     async def press(self, message: Json, label: str) -> str:
@@ -205,7 +206,7 @@ async def open_people(info: Json) -> AsyncGenerator[dict[str, Person]]:
     # a connection that is kept would be one to a server that may have been killed since
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as http, anyio.create_task_group() as tasks:
-        people = {name: Person(name, info, http) for name in ("alice", "bob")}
+        people = {name: Person(name, info, http) for name in ("alice", "bob", "carol")}
         await _connect(people, tasks)
         yield people
         tasks.cancel_scope.cancel()

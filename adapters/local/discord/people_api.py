@@ -118,7 +118,7 @@ class PeopleApi:
             wrong: Json = {"code": "BASE_TYPE_REQUIRED", "message": "This field is required"}
             raise DiscordError(400, 50035, "Invalid Form Body", {lacking: {"_errors": [wrong]}})
         if attached:
-            data["resolved"] = {"attachments": {one["id"]: one for one in attached}}
+            data["resolved"] = data.get("resolved", {}) | {"attachments": {one["id"]: one for one in attached}}
             for option in _leaves(options):
                 if option["type"] == 11:  # the page says which of the files it sent
                     option["value"] = attached[int(option["value"])]["id"]
@@ -138,10 +138,14 @@ class PeopleApi:
 
     def _command(self, asked: Json) -> Json:
         command = self._registered(asked["name"])
-        return {"id": command["id"], "name": command["name"], "type": 1, "options": asked.get("options") or []}
+        options: list[Json] = asked.get("options") or []
+        _set_types(command.get("options") or [], options)
+        data: Json = {"id": command["id"], "name": command["name"], "type": 1, "options": options}
+        named = [str(one["value"]) for one in _leaves(options) if one["type"] == 6]
+        return data | ({"resolved": self._resolved(named, 5)} if named else {})
 
     async def _press(self, person: str, asked: Json, _: list[Json]) -> Json:
-        message = self._server.message(asked["channel"], asked["message"])
+        message = self._server.seen_by(person, asked["channel"], asked["message"])
         data: Json = {"custom_id": asked["custom_id"], "component_type": asked.get("component_type", 2), "id": 2}
         if "values" in asked:
             data["values"] = asked["values"]
@@ -278,6 +282,15 @@ class PeopleApi:
             case _:
                 return web.Response(status=404)
         return web.json_response({})
+
+
+def _set_types(registered: list[Json], given: list[Json]) -> None:
+    """Each option is of the type that the command was registered with."""
+    known = {one["name"]: one for one in registered}
+    for option in given:
+        if option["name"] in known:
+            option["type"] = known[option["name"]]["type"]
+            _set_types(known[option["name"]].get("options") or [], option.get("options") or [])
 
 
 def _leaves(options: list[Json]) -> list[Json]:

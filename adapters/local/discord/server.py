@@ -70,6 +70,13 @@ class Server:
             raise DiscordError(404, 10008, "Unknown Message")
         return found
 
+    def seen_by(self, person: str, channel: str, identity: str) -> Json:
+        """A message of a channel, or one that only this person sees. Raises DiscordError."""
+        private = self.store.get("private", identity)
+        if private and private["person"] == person and private["channel_id"] == channel:
+            return {name: value for name, value in private.items() if name != "person"}
+        return self.message(channel, identity)
+
     # --- telling -----------------------------------------------------------------------------------------------------
 
     async def tell(self, name: str, data: Json) -> None:
@@ -326,6 +333,8 @@ class Server:
         content = asked["content"] if asked.get("content") is not None else made["content"]
         _check(content, asked, [])
         changed = made | {"content": content, "flags": made["flags"] & ~LOADING}
+        if asked.get("components") is not None:
+            changed["components"] = shapes.number_components(asked["components"])
         self.store.put(kind, original, changed)
         await self._show_answer(kept, changed, "MESSAGE_UPDATE")
         return {name: value for name, value in changed.items() if name != "person"}

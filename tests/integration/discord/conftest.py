@@ -22,11 +22,12 @@ from adapters.sealing import Cipher, new_key, open_text, seal_text
 from adapters.settings import Secret
 from engine.commands import Policy
 from engine.effects import Performer
+from engine.guild_actor import install_owners
 from engine.ports import EffectContext, File, TryAgain
 from engine.supervisor import Supervisor, World
 from schema import events as e
 from schema import facts as f
-from schema.envelope import Append, Recorded
+from schema.envelope import Append, Draft, Recorded, Write
 from schema.sealed import Sealed, key_id
 from tests.integration.local_discord.conftest import Process
 from tests.openapi import undocumented
@@ -205,18 +206,29 @@ class Installation:
         self.tokens = Tokens()
         self.agent = Agent(self.keyring)
         self.failures: list[tuple[str, str, Exception]] = []
+        self.owner_channels: tuple[str, ...] = ()
 
     @asynccontextmanager
-    async def bot(self, *, engine: bool = False, log: Log | None = None) -> AsyncGenerator[Bot]:
+    async def bot(
+        self, *, engine: bool = False, log: Log | None = None, owners: tuple[str, ...] = ("alice",)
+    ) -> AsyncGenerator[Bot]:
         info = self.discord.info
+        named = tuple(info["people"][name] for name in owners)
         log = log or Log(self.store)
         options = Options(
             token=Secret(info["token"]),
             guilds=frozenset({info["guild_id"]}),
             incarnation=uuid.uuid4().hex,
             now=now,
+            owners=named,
+            owner_channels=self.owner_channels,
             api_url=info["rest_url"],
         )
+        if named and not self.store.events:  # bob is a user, carol a stranger
+            await install_owners(log, info["guild_id"], named, at=now())
+            if "bob" not in owners:
+                bob = e.RoleGiven(person=info["people"]["bob"], role="user", by=named[0])
+                await self.append(log, f"guild:{info['guild_id']}", bob)
         async with open_discord(options, log, self.keyring, self.tokens) as connection:
             await connection.listen()
             if not engine:
@@ -235,6 +247,13 @@ class Installation:
             failed=lambda target, what, error: self.failures.append((target, what, error)),
         )
         return Supervisor(world, policy=Policy(), limit=100)
+
+    async def append(self, log: Log, stream: str, event: e.Event) -> None:
+        """As another process would."""
+        draft = Draft(event=event, at=now(), actor="test")
+        other = MemoryEventLog(self.store)
+        log.events += await other.append(Append(writes=(Write(stream=stream, expected=None, drafts=(draft,)),)))
+        other.close()
 
     def requests(self, method: str, path: str) -> list[Json]:
         """The bot's requests to paths that contain `path`, in order."""

@@ -176,7 +176,7 @@ async def test_a_question_is_a_new_message_that_mentions_and_the_turn_goes_on_be
         assert [one["username"] for one in asked["mentions"]] == ["alice"]
         assert "make test" in asked["content"]
         refused = await bob.press(asked, "Allow")
-        await sees(bob, thread, "始めた本人だけ")
+        await sees(bob, thread, "始めた本人とオーナーだけ")
         assert bob.interaction(refused) == "answered"
         await alice.press(asked, "Always allow")
         decided = await sees(alice, thread, "Allowed for the rest of this session by")

@@ -31,6 +31,8 @@ GOOD = {
     "SANDBOX_START_SECONDS": "60",
     "SANDBOX_REAP_SECONDS": "30",
     "PERMISSION_SECONDS": "3600",
+    "OWNER_IDS": "5, 6",
+    "OWNER_CHANNEL_ID": "7",
     "CLAUDE_CONFIG_PATH": str(HERE.parent),
     "CLAUDE_BIN": sys.executable,
     "HTTP_PORT": "9100",
@@ -39,6 +41,8 @@ GOOD = {
 }
 OPTIONAL = {
     "DISCORD_API_URL",
+    "OWNER_IDS",
+    "OWNER_CHANNEL_ID",
     "DB_PORT",
     "EGRESS_URL",
     "MAX_SANDBOXES",
@@ -56,6 +60,8 @@ BAD = {
     "DISCORD_TOKEN": ["", "two words", "té", "x", "MTIz", "made.up.token", "YWJj.x.y"],
     "DISCORD_GUILD_ID": ["", "my server", "1,,2", "１２３", "0", "1;2"],
     "DISCORD_API_URL": ["", "ftp://x", "localhost:80", "http://me:pw@host/", "http://", "http://[::1"],
+    "OWNER_IDS": ["", "@me", "1 2"],
+    "OWNER_CHANNEL_ID": ["", "#owners"],
     "DB_HOST": ["", "a\x00b"],
     "DB_PORT": ["", "0", "65536", "-1", "5_4", "５４３２", "5432.0", "1e3"],
     "DB_USER": ["", "a\nb"],

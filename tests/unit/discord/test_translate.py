@@ -46,16 +46,23 @@ def recorded(event: Event) -> Recorded:
     )
 
 
-def received(what: str, payload: Any, discord_id: str = "300", locale: str = "ja") -> Recorded:
+def received(what: str, payload: Any, discord_id: str = "300", locale: str = "ja", session: str = "100") -> Recorded:
     raw = payload if isinstance(payload, str) else json.dumps(payload)
     return recorded(
         Received(
-            what=what, discord_id=discord_id, session="100", by="7", locale=locale, guild="1", channel="2", raw=box(raw)
+            what=what,
+            discord_id=discord_id,
+            session=session,
+            by="7",
+            locale=locale,
+            guild="1",
+            channel="2",
+            raw=box(raw),
         )
     )
 
 
-async def decode(what: str, payload: Any, **more: Any) -> c.Command:
+async def decode(what: str, payload: Any, **more: Any) -> c.Command | c.GuildCommand:
     return (await DiscordTranslator(Keys()).translate(received(what, payload, **more)))[0]
 
 
@@ -174,10 +181,80 @@ async def test_threads(state: dict[str, bool], what: str) -> None:
     assert await decode("thread_forbidden", {}) == c.ChangeThread(what="forbidden")
 
 
-async def test_a_slot_is_a_grant() -> None:
+async def test_what_nobody_sent_is_refused() -> None:
     granted = recorded(Granted(session="100", reservation="r"))
     command, context = await DiscordTranslator(Keys()).translate(granted)
-    assert (command, context.cause, context.by) == (c.Grant(reservation="r"), 5, "")
+    assert (command, context.cause, context.by) == (c.Reject(reason=c.Reason.MALFORMED), 5, "")
+
+
+# --- to a server -----------------------------------------------------------------------------------------------------
+
+
+def about(group: str, role: str, person: Any, *, here: bool = True, bot: bool = False) -> dict[str, Any]:
+    """`/claude add user` and its like, as Discord sends it."""
+    options = [{"name": role, "type": 1, "options": [{"name": "person", "type": 6, "value": person}]}]
+    resolved: dict[str, Any] = {
+        "users": {"44": {"id": "44", "bot": bot}},
+        "members": {"44": {"roles": []}} if here else {},
+    }
+    return {
+        "data": {"name": "claude", "options": [{"name": group, "type": 2, "options": options}], "resolved": resolved}
+    }
+
+
+async def to_server(what: str, payload: Any) -> c.Command | c.GuildCommand:
+    return (await DiscordTranslator(Keys()).translate(received(what, payload, session="")))[0]
+
+
+@pytest.mark.parametrize("role", ["user", "owner"])
+@pytest.mark.parametrize(("here", "bot"), [(True, False), (True, True), (False, False)])
+async def test_members_are_added_with_what_discord_says_of_them(role: str, *, here: bool, bot: bool) -> None:
+    added = c.AddMember(person="44", role=c.Role(role), bot=bot, here=here)
+    assert await to_server("command", about("add", role, "44", here=here, bot=bot)) == added
+
+
+async def test_members_are_deleted_also_when_they_are_not_there_any_more() -> None:
+    deleted = c.DeleteMember(person="44", role=c.Role.USER)
+    assert await to_server("command", about("delete", "user", "44", here=False)) == deleted
+
+
+async def test_members_are_listed() -> None:
+    assert await to_server("command", slash("members")) == c.ListMembers()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        about("add", "king", "44"),
+        about("add", "stranger", "44"),
+        about("add", "user", "@bob"),
+        about("add", "user", "４４"),
+        about("add", "user", None),
+        slash("add"),
+        {},
+    ],
+)
+async def test_what_no_member_command_says_is_refused(payload: Any) -> None:
+    assert await to_server("command", payload) == c.Reject(reason=c.Reason.MALFORMED)
+
+
+@pytest.mark.parametrize(
+    ("custom_id", "command"),
+    [
+        ("v1:approve:1:9", c.DecideAccess(request="9", choice="approved")),
+        ("v1:refuse:1:9", c.DecideAccess(request="9", choice="denied")),
+        ("v1:confirm:1:", c.Confirm()),
+        ("v1:approve:2:9", c.Reject(reason=c.Reason.MALFORMED)),
+        ("v0:approve:1:9", c.Reject(reason=c.Reason.MALFORMED)),
+    ],
+    ids=["approve", "refuse", "confirm", "another server's", "no version of ours"],
+)
+async def test_owners_press(custom_id: str, command: c.GuildCommand) -> None:
+    assert await to_server("component", {"data": {"custom_id": custom_id}}) == command
+
+
+async def test_discord_tells_whose_a_server_is() -> None:
+    assert await to_server("server", {"owner_id": "7"}) == c.SeeServer(person="7", channel="2")
 
 
 JSON = st.recursive(
@@ -203,6 +280,8 @@ async def test_anything_else_is_refused_not_raised(what: str, raw: str) -> None:
     command, context = await DiscordTranslator(Keys()).translate(received(what, raw))
     assert isinstance(command, c.Command)
     assert context.cause == 5
+    command, _ = await DiscordTranslator(Keys()).translate(received(what, raw, session=""))
+    assert isinstance(command, c.GuildCommand)
 
 
 @pytest.mark.parametrize("keys", [Keys(gone=True), Keys(torn=True)], ids=["destroyed", "tampered with"])

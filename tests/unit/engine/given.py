@@ -1,6 +1,6 @@
 """Given some events, when a command comes, then these events follow: the words of the deciders' tests."""
 
-from engine.commands import Command, Context, Policy, Report, Text
+from engine.commands import Command, Context, Policy, Report, Role, Text
 from engine.decide import decide
 from engine.evolve import evolve
 from engine.session import Session
@@ -9,7 +9,9 @@ from schema import events as e
 from schema import facts as f
 from schema.sealed import Sealed
 
-STARTER, STRANGER = "1", "2"
+STARTER, STRANGER, OWNER, OTHER = "1", "2", "3", "4"
+ROLES = {STARTER: Role.USER, OWNER: Role.OWNER, OTHER: Role.USER}
+"""What they are in the server `g`."""
 SECOND = 1_000_000
 POLICY = Policy(queue_limit=2, prompt_limit=100)
 R = "s-1"
@@ -55,7 +57,7 @@ def when(
     session: Session, command: Command | e.SessionEvent, *, by: str = STARTER, at: int = 0, policy: Policy = POLICY
 ) -> list[e.SessionEvent]:
     """What follows from a command of a person, or from the report of an event."""
-    context = Context(at=at, by=by, locale="ja", cause=7, policy=policy)
+    context = Context(at=at, by=by, role=ROLES.get(by, Role.STRANGER), locale="ja", cause=7, policy=policy)
     if isinstance(command, Command):
         return decide(session, command, context)
     return decide(session, Report(event=command), Context(at=at, policy=policy))

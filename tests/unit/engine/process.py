@@ -7,8 +7,10 @@ import anyio
 import anyio.lowlevel
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
-from engine.commands import Close, Command, Context, Grant, Policy, Start, Submit, Text
+from engine.commands import Close, Command, Context, Policy, Start, Submit, Text
 from engine.effects import Performer
+from engine.guild import Guild, Notice
+from engine.guild_actor import install_owners
 from engine.ports import EffectContext, File
 from engine.session import Reply, Session
 from engine.supervisor import Supervisor, World
@@ -73,6 +75,14 @@ class Ports:
     async def open_thread(self, session: Session) -> str:
         await self._call("thread")
         return f"t-{session.id}"
+
+    async def answer(self, guild: Guild, reply: Reply) -> bool:
+        await self._call(f"answer {reply.what}")
+        return True
+
+    async def notify(self, guild: Guild, notice: Notice) -> str:
+        await self._call(f"notify {notice.part}")
+        return f"m-{notice.part}"
 
     async def show(self, context: EffectContext) -> None:
         await self._call("show", context)
@@ -146,6 +156,7 @@ class Process:
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator["Process"]:
+        await install_owners(self.log, "g", (STARTER,), at=self.now)
         async with self.supervisor.run():
             yield self
         self.log.close()
@@ -155,8 +166,6 @@ class Process:
         await anyio.lowlevel.checkpoint()
         if self.plans:
             raise self.plans.pop(0)
-        if isinstance(received.event, e.Granted):
-            return Grant(reservation=received.event.reservation), Context(at=self.now, cause=received.position)
         assert isinstance(received.event, e.Received)
         said = received.event.raw[HEADER:].decode()
         context = Context(at=self.now, by=STARTER, cause=received.position)

@@ -13,6 +13,7 @@ from engine import actor
 from engine.actor import AGAIN_DELAY, DEFECT_DELAY
 from engine.ports import EffectContext, Fenced, GiveUp, SandboxGone, TryAgain, Work
 from engine.retry import FIRST
+from engine.session_actor import SessionActor
 from engine.todo import AskSlot
 from schema import events as e
 from schema import facts as f
@@ -81,9 +82,9 @@ async def test_what_has_its_outcome_already_is_not_decided_again() -> None:
 
         async def work(self, target: str) -> Sequence[Work]:
             found = await super().work(target)
-            if self.late and not any(row.position == 1 for row in found):
+            if self.late and not any(row.position == 2 for row in found):
                 self.late = False
-                return [Work(target=target, position=1, due=0), *found]
+                return [Work(target=target, position=2, due=0), *found]
             return found
 
     async with Process(log=Late(store := MemoryStore()), store=store).run() as process:
@@ -138,8 +139,8 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Process:
 @pytest.mark.parametrize("what", ["append", "read"])
 async def test_a_log_that_was_away_is_asked_again(flaky: Process, what: str) -> None:
     assert isinstance(flaky.log, Flaky)
-    flaky.log.away[what] = 3
     async with flaky.run() as process:
+        flaky.log.away[what] = 3
         await process.say("start")
         await until(lambda: process.events(e.ThreadOpened))
         assert [told for _, told, _ in process.errors] == ["log"] * 3
@@ -493,7 +494,9 @@ async def test_what_is_decided_with_the_slots_must_still_be_wanted() -> None:
     async with Process().run() as process:
         await process.ready()
         before = len(process.store.streams["slots"])
-        await process.supervisor.actors[TARGET].decide_with_slots(AskSlot())
+        one = process.supervisor.actors[TARGET]
+        assert isinstance(one, SessionActor)
+        await one.decide_with_slots(AskSlot())
         assert len(process.store.streams["slots"]) == before
 
 

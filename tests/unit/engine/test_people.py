@@ -1,5 +1,6 @@
 """What people want, and what becomes of it."""
 
+import msgspec
 import pytest
 
 from engine.commands import (
@@ -27,6 +28,8 @@ from tests.unit.engine.given import (
     CUT,
     LOST,
     OPENED,
+    OTHER,
+    OWNER,
     READY,
     REQUESTED,
     SECOND,
@@ -61,8 +64,19 @@ def name(command: Command) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=name)
-def test_whoever_did_not_start_it_decides_nothing_in_it(command: Command) -> None:
-    assert when(given(*ASKING), command, by=STRANGER) == refused("not_yours", by=STRANGER)
+def test_another_user_decides_nothing_in_it(command: Command) -> None:
+    assert when(given(*ASKING), command, by=OTHER) == refused("not_yours", by=OTHER)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name)
+def test_whoever_is_nobody_here_decides_nothing_in_it(command: Command) -> None:
+    assert when(given(*ASKING), command, by=STRANGER) == refused("stranger", by=STRANGER)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=name)
+def test_owners_may_do_what_whoever_started_it_may(command: Command) -> None:
+    asked = when(given(*ASKING), command, by=STARTER)
+    assert [type(one) for one in when(given(*ASKING), command, by=OWNER)] == [type(one) for one in asked]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ShowStatus(), ChangeThread(what="archived")], ids=name)
@@ -95,6 +109,13 @@ def test_a_session_begins_with_its_first_prompt() -> None:
 
 def test_a_session_begins_without_a_prompt() -> None:
     assert when(given(), Start(guild="g", channel="c")) == [REQUESTED]
+
+
+def test_a_stranger_does_not_begin_one_but_asks_to_be_let_in() -> None:
+    asked = e.AccessAsked(by=STRANGER, locale="ja", guild="g", channel="c")
+    assert when(given(), START, by=STRANGER) == [asked]
+    assert given(asked) == msgspec.structs.replace(given(), id="s", version=1)
+    assert when(given(asked), START) == [REQUESTED, queued("p1")]
 
 
 def test_a_session_begins_once() -> None:

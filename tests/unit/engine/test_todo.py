@@ -4,7 +4,7 @@ import pytest
 
 from engine.cards import NoteCard
 from engine.session import CRASH_LIMIT, Phase
-from engine.todo import next_due, todo
+from engine.todo import deadlines, next_due, todo
 from schema import events as e
 from schema import facts as f
 from tests.unit.engine.given import (
@@ -133,7 +133,7 @@ def test_what_was_given_up_is_not_wanted() -> None:
 
 def test_a_session_with_something_to_do_is_due_now() -> None:
     session = given(*READY)
-    assert next_due(session, todo(session)) == 0
+    assert next_due(todo(session), deadlines(session)) == 0
 
 
 @pytest.mark.parametrize("history", [(), CLOSED], ids=["new", "closed"])
@@ -141,15 +141,15 @@ def test_a_session_with_nothing_to_do_is_never_due(history: tuple[e.SessionEvent
     session = given(*history)
     shown = [e.MessageShown(part=card.part, index=0, message="m", rev=card.rev) for card in session.cards]
     session = after(session, *shown)
-    assert next_due(session, todo(session)) is None
+    assert next_due(todo(session), deadlines(session)) is None
 
 
 def test_a_session_is_due_when_a_question_expires_or_a_reply_is_too_late() -> None:
     session = given(*ASKING)
-    assert next_due(session, ()) == 90 * SECOND
+    assert next_due((), deadlines(session)) == 90 * SECOND
     told = after(session, e.Noted(by=STARTER, locale="ja", what="status"), at=0, cause=7)
-    assert next_due(told, ()) == min(90 * SECOND, told.replies[0].until)
-    assert next_due(after(session, ANSWERED), ()) is None
+    assert next_due((), deadlines(told)) == min(90 * SECOND, told.replies[0].until)
+    assert next_due((), deadlines(after(session, ANSWERED))) is None
 
 
 # --- phases ----------------------------------------------------------------------------------------------------------

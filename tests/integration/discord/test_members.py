@@ -1,0 +1,250 @@
+"""Who may do what, as people have it in Discord: asking, approving, adding, deleting, and what everybody is told."""
+
+import aiohttp
+import anyio
+
+from adapters.local.discord.people import Person, buttons
+from engine.commands import Role
+from engine.guild import Guild, fold
+from schema import events as e
+from tests.integration.discord.conftest import Claude, Installation, Json, Log
+
+People = dict[str, Person]
+
+
+async def sees(person: Person, channel: str, *words: str) -> Json:
+    return await person.wait_message(
+        channel, lambda one: all(word in one["content"] for word in words), " … ".join(words)
+    )
+
+
+def labels(message: Json) -> list[str]:
+    return [one["label"] for one in buttons(message)]
+
+
+def person_id(installation: Installation, name: str) -> str:
+    return str(installation.discord.info["people"][name])
+
+
+def guild(installation: Installation) -> Guild:
+    return fold(installation.store.streams[f"guild:{installation.discord.info['guild_id']}"], Guild())
+
+
+async def owners_channel(installation: Installation, general: str) -> str:
+    info = installation.discord.info
+    address, headers = f"{info['rest_url']}/channels/{general}/threads", {"Authorization": f"Bot {info['token']}"}
+    async with aiohttp.ClientSession() as http, http.post(address, headers=headers, json={"name": "owners"}) as made:
+        return str((await made.json())["id"])
+
+
+# --- the first owner -------------------------------------------------------------------------------------------------
+
+
+async def test_the_servers_owner_confirms_and_their_own_request_runs(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True, owners=()) as bot:
+        await bot.log.wait(lambda: bot.log.of(e.ServerOwned))
+        await alice.slash("claude", "start", channel=general, prompt="hello")
+        asked = await sees(alice, general, "Discord says that this server is yours")
+        assert labels(asked) == ["I own this server"]
+        await alice.press(asked, "I own this server")
+        await sees(alice, general, "You are an owner here now")
+        thread = await alice.wait_thread(general)
+        await sees(alice, thread, "**Claude Code**")
+        assert guild(installation).owners == (person_id(installation, "alice"),)
+    async with installation.bot(engine=True, owners=()) as again:
+        await alice.slash("claude", "members", channel=general)
+        await sees(alice, general, "**Owners**")
+        assert not again.log.of(e.ServerOwned)
+
+
+async def test_nobody_else_can_confirm(installation: Installation, people: People, general: str) -> None:
+    alice, bob = people["alice"], people["bob"]
+    async with installation.bot(engine=True, owners=()) as bot:
+        await bot.log.wait(lambda: bot.log.of(e.ServerOwned))
+        await bob.slash("claude", "start", channel=general)
+        request = await sees(alice, general, "ここで Claude を使いたいそうです")
+        await sees(bob, general, "この Discord サーバーの所有者が先に確認する必要があります")
+        await bob.press_id(request, f"v1:confirm:{installation.discord.info['guild_id']}:")
+        await sees(bob, general, "確認できるのは、この Discord サーバーの所有者だけです")
+        await alice.press(request, "許可する")
+        first = await sees(alice, general, "you have not confirmed it yet")
+        await alice.press(first, "I own this server")
+        await bot.log.wait(lambda: bot.log.of(e.OwnerConfirmed))
+        await alice.press(request, "許可する")
+        await bob.wait_thread(general)
+
+
+# --- access ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_strangers_request_runs_when_an_owner_says_yes(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, carol = people["alice"], people["carol"]
+
+    async def play(claude: Claude) -> None:
+        await claude.next_prompt()
+        await claude.say("Welcome.")
+        await claude.end()
+
+    installation.agent.play = play
+    async with installation.bot(engine=True) as bot:
+        await carol.slash("claude", "start", channel=general, prompt="hello")
+        await sees(carol, general, "I have asked the owners")
+        request = await sees(alice, general, "would like to use Claude here")
+        assert [one["id"] for one in request["mentions"]] == [person_id(installation, "alice")]
+        assert labels(request) == ["Approve", "Deny"]
+        assert not carol.threads(general)
+        await alice.press(request, "Approve")
+        welcome = await sees(carol, general, "let you in")
+        assert [one["id"] for one in welcome["mentions"]] == [person_id(installation, "carol")]
+        thread = await carol.wait_thread(general)
+        await sees(carol, thread, "Welcome.")
+        decided = await sees(alice, general, "would like to use Claude here", "let them in")
+        assert (decided["id"], buttons(decided)) == (request["id"], [])
+        assert len(bot.log.of(e.AccessDecided)) == 1
+        assert await sees(carol, general, f"<#{thread}>")
+
+
+async def test_a_denied_stranger_is_told_and_may_not_ask_again_at_once(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, carol = people["alice"], people["carol"]
+    async with installation.bot(engine=True):
+        await carol.slash("claude", "start", channel=general)
+        await sees(carol, general, "I have asked the owners")
+        await carol.slash("claude", "start", channel=general)
+        await sees(carol, general, "You have asked already")
+        await alice.press(await sees(alice, general, "would like to use Claude here"), "Deny")
+        await sees(carol, general, "An owner said no to your request.")
+        await carol.slash("claude", "start", channel=general)
+        await sees(carol, general, "An owner said no to your last request.")
+        assert not carol.threads(general)
+
+
+async def test_a_request_is_shown_again_and_decided_by_another_life_of_the_bot(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, carol = people["alice"], people["carol"]
+    async with installation.bot(engine=True) as bot:
+        await carol.slash("claude", "start", channel=general)
+        request = await sees(alice, general, "would like to use Claude here")
+        await bot.log.wait(lambda: bot.log.of(e.NoticeShown))
+    async with installation.bot(engine=True):
+        await alice.press(request, "Approve")
+        await carol.wait_thread(general)
+    assert len([one for one in alice.messages(general) if "would like to use Claude here" in one["content"]]) == 1
+
+
+async def test_two_owners_who_press_at_once_decide_once(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob, carol = people["alice"], people["bob"], people["carol"]
+    async with installation.bot(engine=True, owners=("alice", "bob")) as bot:
+        await carol.slash("claude", "start", channel=general)
+        request = await sees(alice, general, "would like to use Claude here")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(alice.press, request, "Approve")
+            tasks.start_soon(bob.press, request, "Deny")
+        await bot.log.wait(lambda: bot.log.of(e.GuildRefused))
+        assert [one.reason for one in bot.log.of(e.GuildRefused)] == ["access_over"]
+        assert len(bot.log.of(e.AccessDecided)) == 1
+
+
+async def test_strangers_cannot_press_what_is_for_owners(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob, carol = people["alice"], people["bob"], people["carol"]
+    async with installation.bot(engine=True) as bot:
+        await carol.slash("claude", "start", channel=general)
+        request = await sees(alice, general, "would like to use Claude here")
+        await carol.press(request, "Approve")
+        await sees(carol, general, "You are not a member here")
+        await bob.press(request, "Approve")
+        await sees(bob, general, "それができるのはオーナーだけです")
+        await alice.press_id(request, "v1:approve:1:1")  # of another server
+        await sees(alice, general, "I do not understand that button")
+        assert not bot.log.of(e.AccessDecided)
+
+
+async def test_owners_are_asked_in_their_channel(installation: Installation, people: People, general: str) -> None:
+    alice, carol = people["alice"], people["carol"]
+    installation.owner_channels = ("1", await owners_channel(installation, general))
+    async with installation.bot(engine=True):
+        await carol.slash("claude", "start", channel=general)
+        request = await sees(alice, installation.owner_channels[1], "would like to use Claude here")
+        await alice.press(request, "Approve")
+        await sees(carol, general, "let you in")
+        assert not [one for one in alice.messages(general) if "would like to use" in one["content"]]
+
+
+# --- members ---------------------------------------------------------------------------------------------------------
+
+
+async def test_owners_add_and_delete_and_everybody_sees_who_is(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob, carol = people["alice"], people["bob"], people["carol"]
+    who = {name: person_id(installation, name) for name in people}
+    async with installation.bot(engine=True):
+        await alice.slash("claude", "add", "user", channel=general, person=who["carol"])
+        await sees(alice, general, f"<@{who['carol']}> may use Claude here now")
+        await alice.slash("claude", "add", "owner", channel=general, person=who["bob"])
+        await sees(alice, general, f"<@{who['bob']}> is an owner here now")
+        await carol.slash("claude", "members", channel=general)
+        await sees(carol, general, f"**Owners**: <@{who['alice']}> <@{who['bob']}>\n**Users**: <@{who['carol']}>")
+        await carol.slash("claude", "add", "user", channel=general, person=who["bob"])
+        await sees(carol, general, "Only owners can do that")
+        await bob.slash("claude", "delete", "owner", channel=general, person=who["alice"])
+        await sees(bob, general, f"<@{who['alice']}> さんはオーナーではなくなりました")
+        await bob.slash("claude", "delete", "owner", channel=general, person=who["bob"])
+        await sees(bob, general, "最後のオーナーは外せません")
+        await bob.slash("claude", "delete", "user", channel=general, person=who["carol"])
+        await sees(bob, general, f"<@{who['carol']}> さんはここで Claude を使えなくなりました")
+        await carol.slash("claude", "members", channel=general)
+        await sees(carol, general, "You are not a member here")
+        assert guild(installation).roles == {who["alice"]: Role.USER, who["bob"]: Role.OWNER}
+
+
+async def test_bots_and_people_who_are_not_here_cannot_be_added(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True):
+        await alice.slash("claude", "add", "user", channel=general, person=installation.discord.info["application_id"])
+        await sees(alice, general, "is a bot")
+        await alice.slash("claude", "add", "user", channel=general, person="123456789012345678")
+        await sees(alice, general, "is not in this server")
+
+
+async def test_a_removed_user_loses_a_race_with_their_own_prompt(
+    installation: Installation, people: People, general: str
+) -> None:
+    """The prompt is decided while the user is one, and recorded when they are not: it is decided again (P6)."""
+    bob = people["bob"]
+    async with installation.bot(engine=True) as bot:
+        await bob.slash("claude", "start", channel=general)
+        thread = await bob.wait_thread(general)
+        await sees(bob, thread, "**Claude Code**")
+        bot.log.holds = lambda append: any(isinstance(d.event, e.PromptQueued) for w in append.writes for d in w.drafts)
+        bot.log.held = anyio.Event()
+        bot.log.reached = anyio.Event()
+        await bob.say(thread, "one more thing")
+        with anyio.fail_after(20):
+            await bot.log.reached.wait()
+        await take_from(installation, bot.log, "bob")
+        bot.log.held.set()
+        await bot.log.wait(lambda: bot.log.of(e.Refused))
+        assert [one.reason for one in bot.log.of(e.Refused)] == ["stranger"]
+        assert not bot.log.of(e.PromptQueued)
+        await bob.wait(lambda: [one for one in bob.messages(thread) if one.get("marks") == ["🚫"]], "the reaction")
+
+
+async def take_from(installation: Installation, log: Log, name: str) -> None:
+    """As an owner's command would, from another process."""
+    person, server = person_id(installation, name), f"guild:{installation.discord.info['guild_id']}"
+    taken = e.RoleTaken(person=person, role="user", by=person_id(installation, "alice"))
+    await installation.append(log, server, taken)
