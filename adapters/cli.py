@@ -23,8 +23,8 @@ from adapters.audit.erasing import erase
 from adapters.audit.migrating import migrate
 from adapters.audit.source import AuditError
 from adapters.audit.verifying import verify
+from adapters.parsers import Secret
 from adapters.playground import ArgumentError, Options, PlaygroundError, run_playground
-from adapters.settings import Secret
 from engine.ports import EngineError
 
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")

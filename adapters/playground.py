@@ -34,10 +34,11 @@ from adapters.local.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.local.script import LANGUAGES, Script, StepError
 from adapters.local.services import Service, ServiceError
+from adapters.parsers import Secret
 from adapters.postgres.event_log import open_log
 from adapters.postgres.keyring import open_keyring
 from adapters.sealing import MasterKey
-from adapters.settings import Database, Secret
+from adapters.settings import Database
 
 DATABASE = "discord_claude"
 BASE = Path(__file__).resolve().parents[1] / "deploy" / "base"

@@ -6,50 +6,17 @@ such a message, as people paste secrets into the wrong variable; what is returne
 The table of all settings for who runs the program is in `deploy/README.md`.
 """
 
-import base64
-import binascii
-import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
+from adapters import parsers
+from adapters.parsers import Secret
+
 T = TypeVar("T")
-
-KEY_BYTES = 32
-"""In a file that holds a key, in base64."""
-
-
-class Secret:
-    """A text that does not show itself: not in logs, errors, tracebacks or JSON. `reveal()` where it is used."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    @classmethod
-    def in_file(cls, path: Path) -> "Secret":
-        """What a key file says; empty when it cannot be read, which its user will tell."""
-        try:
-            return cls(path.read_text().strip())
-        except (OSError, UnicodeDecodeError):
-            return cls("")
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -173,31 +140,36 @@ def load(environ: Mapping[str, str]) -> Settings:
     read = _Reader(environ)
     pods = _pods(read) if "KUBERNETES_NAMESPACE" in environ else None
     settings = Settings(
-        discord_token=read("DISCORD_TOKEN", _bot_token, "the token of the bot, from Discord's developer portal"),
+        discord_token=read("DISCORD_TOKEN", parsers.bot_token, "the token of the bot, from Discord's developer portal"),
         discord_guild_ids=read(
-            "DISCORD_GUILD_ID", _ids, "the id of your Discord server, or several with commas between"
+            "DISCORD_GUILD_ID", parsers.ids, "the id of your Discord server, or several with commas between"
         ),
-        owner_ids=read.optional("OWNER_IDS", _ids, "ids of people, with commas between, or unset") or (),
-        owner_channel_ids=read.optional("OWNER_CHANNEL_ID", _ids, "the id of a channel of your server, or unset") or (),
-        discord_api_url=read.optional("DISCORD_API_URL", _url, "leave it unset: Discord is found without"),
+        owner_ids=read.optional("OWNER_IDS", parsers.ids, "ids of people, with commas between, or unset") or (),
+        owner_channel_ids=read.optional("OWNER_CHANNEL_ID", parsers.ids, "the id of a channel of your server, or unset")
+        or (),
+        discord_api_url=read.optional("DISCORD_API_URL", parsers.url, "leave it unset: Discord is found without"),
         database=_database(read),
-        log_key_file=read("LOG_KEY_FILE", _key_file, _KEY_FILE),
-        gateway_url=read("GATEWAY_URL", _url, "where sandboxes reach the gateway, as http://host:port"),
-        gateway_secret_file=read("GATEWAY_SECRET_FILE", _key_file, _KEY_FILE),
-        egress_url=read.optional("EGRESS_URL", _url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
-        sandbox_dir=None if pods else read("SANDBOX_DIR", _folder, "a folder for the sandboxes; make it first"),
+        log_key_file=read("LOG_KEY_FILE", parsers.key_file, _KEY_FILE),
+        gateway_url=read("GATEWAY_URL", parsers.url, "where sandboxes reach the gateway, as http://host:port"),
+        gateway_secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
+        egress_url=read.optional("EGRESS_URL", parsers.url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
+        sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
-        max_sandboxes=read("MAX_SANDBOXES", _whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3),
-        sandbox_start_seconds=read("SANDBOX_START_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 120),
-        sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", _whole(1, 3600), "seconds, 1 to 3600", 60),
+        max_sandboxes=read(
+            "MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3
+        ),
+        sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
+        sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
         permission_seconds=read(
-            "PERMISSION_SECONDS", _whole(10, 2_592_000), "seconds, 10 to 2592000 (30 days)", 86_400
+            "PERMISSION_SECONDS", parsers.whole(10, 2_592_000), "seconds, 10 to 2592000 (30 days)", 86_400
         ),
         claude_config_path=read.optional(
-            "CLAUDE_CONFIG_PATH", _there, "a folder with CLAUDE.md and the like, a tar of one, or unset"
+            "CLAUDE_CONFIG_PATH", parsers.there, "a folder with CLAUDE.md and the like, a tar of one, or unset"
         ),
-        claude_bin=read.optional("CLAUDE_BIN", _program, "the Claude Code CLI, or unset for the pinned one"),
-        http_port=read.optional("HTTP_PORT", _whole(1, 65_535), "a port for probes and metrics, 1 to 65535, or unset"),
+        claude_bin=read.optional("CLAUDE_BIN", parsers.program, "the Claude Code CLI, or unset for the pinned one"),
+        http_port=read.optional(
+            "HTTP_PORT", parsers.whole(1, 65_535), "a port for probes and metrics, 1 to 65535, or unset"
+        ),
         logging=_logging(read),
     )
     read.finish()
@@ -208,17 +180,19 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
     """The gateway's settings. Raises SettingsError."""
     read = _Reader(environ)
     settings = GatewaySettings(
-        claude_api_key=read("CLAUDE_API_KEY", _token, "the key of the Anthropic API"),
+        claude_api_key=read("CLAUDE_API_KEY", parsers.token, "the key of the Anthropic API"),
         upstream=read(
-            "GATEWAY_UPSTREAM", _url, "the address of the Anthropic API, or unset", "https://api.anthropic.com"
+            "GATEWAY_UPSTREAM", parsers.url, "the address of the Anthropic API, or unset", "https://api.anthropic.com"
         ),
-        host=read("GATEWAY_HOST", _text, "the address it listens on: 0.0.0.0 for all of them", "127.0.0.1"),
-        port=read("GATEWAY_PORT", _whole(1, 65_535), "the port it listens on, 1 to 65535", 8080),
-        egress_port=read.optional("EGRESS_PORT", _whole(1, 65_535), "a port for the sandboxes' way out, or unset"),
-        egress_allow=read("EGRESS_ALLOW", _hosts, "hosts with commas between, as in deploy/README.md", ""),
-        secret_file=read("GATEWAY_SECRET_FILE", _key_file, _KEY_FILE),
+        host=read("GATEWAY_HOST", parsers.text, "the address it listens on: 0.0.0.0 for all of them", "127.0.0.1"),
+        port=read("GATEWAY_PORT", parsers.whole(1, 65_535), "the port it listens on, 1 to 65535", 8080),
+        egress_port=read.optional(
+            "EGRESS_PORT", parsers.whole(1, 65_535), "a port for the sandboxes' way out, or unset"
+        ),
+        egress_allow=read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", ""),
+        secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
         database=_database(read),
-        log_key_file=read("LOG_KEY_FILE", _key_file, _KEY_FILE),
+        log_key_file=read("LOG_KEY_FILE", parsers.key_file, _KEY_FILE),
         logging=_logging(read),
     )
     read.finish()
@@ -228,7 +202,7 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
 def load_log(environ: Mapping[str, str]) -> tuple[Database, Path | None]:
     """Where the log is, and its key file if one is named: for who only asks it something. Raises SettingsError."""
     read = _Reader(environ)
-    database, key_file = _database(read), read.optional("LOG_KEY_FILE", _key_file, _KEY_FILE)
+    database, key_file = _database(read), read.optional("LOG_KEY_FILE", parsers.key_file, _KEY_FILE)
     read.finish()
     return database, key_file
 
@@ -238,35 +212,39 @@ _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it 
 
 def _database(read: "_Reader") -> Database:
     return Database(
-        host=read("DB_HOST", _text, "the host of PostgreSQL, or the folder of its socket"),
-        port=read("DB_PORT", _whole(1, 65_535), "the port of PostgreSQL, 1 to 65535", 5432),
-        user=read("DB_USER", _text, "the user to log in to PostgreSQL as"),
+        host=read("DB_HOST", parsers.text, "the host of PostgreSQL, or the folder of its socket"),
+        port=read("DB_PORT", parsers.whole(1, 65_535), "the port of PostgreSQL, 1 to 65535", 5432),
+        user=read("DB_USER", parsers.text, "the user to log in to PostgreSQL as"),
         password=read(
             "DB_PASSWORD", Secret, "that user's password; set it to nothing (DB_PASSWORD=) where none is asked for"
         ),
-        name=read("DB_NAME", _text, "the name of the database"),
+        name=read("DB_NAME", parsers.text, "the name of the database"),
     )
 
 
 def _pods(read: "_Reader") -> Pods:
     size = "an amount as Kubernetes writes it, such as 500m or 2Gi, or unset"
     return Pods(
-        namespace=read("KUBERNETES_NAMESPACE", _label, "the namespace of the sandboxes"),
-        kubeconfig=read.optional("KUBECONFIG", _file, "one file, or unset where the bot is a pod of the cluster"),
-        template=read("SANDBOX_POD_FILE", _file, "the pod of a sandbox: deploy/base/sandbox-pod.yaml, or yours"),
-        image=read.optional("SANDBOX_IMAGE", _text, "the image of sandboxes, or unset"),
-        cpu=read.optional("SANDBOX_CPU", _amount, size),
-        cpu_request=read.optional("SANDBOX_CPU_REQUEST", _amount, size),
-        memory=read.optional("SANDBOX_MEMORY", _amount, size),
-        memory_request=read.optional("SANDBOX_MEMORY_REQUEST", _amount, size),
-        runtime_class=read.optional("SANDBOX_RUNTIME_CLASS", _label, "a RuntimeClass of the cluster, or unset"),
+        namespace=read("KUBERNETES_NAMESPACE", parsers.label, "the namespace of the sandboxes"),
+        kubeconfig=read.optional(
+            "KUBECONFIG", parsers.file, "one file, or unset where the bot is a pod of the cluster"
+        ),
+        template=read("SANDBOX_POD_FILE", parsers.file, "the pod of a sandbox: deploy/base/sandbox-pod.yaml, or yours"),
+        image=read.optional("SANDBOX_IMAGE", parsers.text, "the image of sandboxes, or unset"),
+        cpu=read.optional("SANDBOX_CPU", parsers.amount, size),
+        cpu_request=read.optional("SANDBOX_CPU_REQUEST", parsers.amount, size),
+        memory=read.optional("SANDBOX_MEMORY", parsers.amount, size),
+        memory_request=read.optional("SANDBOX_MEMORY_REQUEST", parsers.amount, size),
+        runtime_class=read.optional("SANDBOX_RUNTIME_CLASS", parsers.label, "a RuntimeClass of the cluster, or unset"),
     )
 
 
 def _logging(read: "_Reader") -> Logging:
     return Logging(
-        format=read("LOG_FORMAT", _one_of("auto", "json", "console"), "auto, json or console", "auto"),
-        level=read("LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info"),
+        format=read("LOG_FORMAT", parsers.one_of("auto", "json", "console"), "auto, json or console", "auto"),
+        level=read(
+            "LOG_LEVEL", parsers.one_of("debug", "info", "warning", "error"), "debug, info, warning or error", "info"
+        ),
     )
 
 
@@ -301,129 +279,3 @@ class _Reader:
     def finish(self) -> None:
         if self._problems:
             raise SettingsError(tuple(self._problems))
-
-
-# --- parsers: text to value, or ValueError with half a sentence that does not repeat the text ------------------------
-
-
-def _text(raw: str) -> str:
-    if not raw:
-        raise ValueError("is empty")
-    if not raw.isprintable():
-        raise ValueError("holds unprintable characters")
-    return raw
-
-
-def _token(raw: str) -> Secret:
-    if not re.fullmatch(r"[!-~]+", raw):
-        raise ValueError("holds spaces, or characters no token has" if raw else "is empty")
-    return Secret(raw)
-
-
-def _bot_token(raw: str) -> Secret:
-    """Its first part is the bot's id in base64."""
-    token, head = _token(raw), raw.partition(".")[0]
-    try:
-        is_id = base64.b64decode(head + "=" * (-len(head) % 4), validate=True).isdigit()
-    except binascii.Error:
-        is_id = False
-    if not is_id or head == raw:
-        raise ValueError("is no bot token")
-    return token
-
-
-def _ids(raw: str) -> tuple[str, ...]:
-    ids = tuple(part.strip() for part in _text(raw).split(","))
-    if not all(re.fullmatch(r"[1-9][0-9]{0,19}", part) for part in ids):
-        raise ValueError("is not a Discord id (digits only)")
-    return ids
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", _text(raw)):
-            raise ValueError("is not a whole number")
-        if not least <= int(raw) <= most:
-            raise ValueError("is out of range")
-        return int(raw)
-
-    return parse
-
-
-def _label(raw: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", _text(raw)):
-        raise ValueError("is not a name as Kubernetes writes it")
-    return raw
-
-
-def _amount(raw: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", _text(raw)):
-        raise ValueError("is not an amount as Kubernetes writes it")
-    return raw
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw not in choices:
-            raise ValueError("is none of its choices")
-        return raw
-
-    return parse
-
-
-def _url(raw: str) -> str:
-    try:
-        parts = urlsplit(_text(raw))
-    except ValueError:
-        raise ValueError("is not an http or https address") from None  # the library's message repeats the text
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is not an http or https address")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user or password")
-    return raw.rstrip("/")
-
-
-def _hosts(raw: str) -> str:
-    """What these mean, and whether each is one, the gateway knows."""
-    if not re.fullmatch(r"[A-Za-z0-9+*.:, -]*", raw):
-        raise ValueError("holds characters that no host name has")
-    return raw
-
-
-def _file(raw: str) -> Path:
-    path = Path(_text(raw))
-    if not path.is_file():
-        raise ValueError("names no file")
-    if not os.access(path, os.R_OK):
-        raise ValueError("names a file that cannot be read")
-    return path
-
-
-def _key_file(raw: str) -> Path:
-    path = _file(raw)
-    try:
-        key = base64.b64decode(path.read_text(encoding="ascii").strip(), validate=True)
-    except (binascii.Error, UnicodeDecodeError):
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ValueError("names a file that holds something else")
-    return path
-
-
-def _folder(raw: str) -> Path:
-    path = Path(_text(raw))
-    if not path.is_dir():
-        raise ValueError("names no folder")
-    return path
-
-
-def _there(raw: str) -> Path:
-    path = Path(_text(raw))
-    return path if path.is_dir() else _file(raw)
-
-
-def _program(raw: str) -> Path:
-    path = _file(raw)
-    if not os.access(path, os.X_OK):
-        raise ValueError("names a file that cannot be executed")
-    return path

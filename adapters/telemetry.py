@@ -16,7 +16,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from adapters.settings import Logging, Secret
+from adapters.parsers import Secret
+from adapters.settings import Logging
 
 REDACTED = "[secret]"
 SHORTEST = 4  # characters; what is shorter is no secret, and searching for it would tear every line apart

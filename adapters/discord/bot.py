@@ -19,7 +19,7 @@ from adapters.discord.options import Options
 from adapters.discord.pace import Pace
 from adapters.discord.rest import Rest
 from adapters.discord.translate import DiscordTranslator
-from adapters.settings import Secret
+from adapters.parsers import Secret
 from engine.ports import EventLog, GiveUp, Keyring, TryAgain
 
 _INTENTS = hikari.Intents.GUILDS | hikari.Intents.GUILD_MESSAGES | hikari.Intents.MESSAGE_CONTENT

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from adapters.settings import Secret
+from adapters.parsers import Secret
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from adapters.claude.gateway.limits import Busy, Limits
 from adapters.claude.gateway.recording import Record, Recording
 from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, QUERIES, Rules, refusal
 from adapters.claude.gateway.usage import Meter, Refusal
-from adapters.settings import Secret
+from adapters.parsers import Secret
 from engine.ports import TryAgain
 
 log_line = structlog.get_logger(__name__)

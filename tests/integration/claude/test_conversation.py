@@ -19,7 +19,7 @@ from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.live import Live
 from adapters.claude.parse import parse
 from adapters.local.model.server import Model
-from adapters.settings import Secret
+from adapters.parsers import Secret
 from schema import facts as f
 from schema.events import UsageCounted
 from schema.sealed import Sealed

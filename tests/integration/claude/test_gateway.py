@@ -16,7 +16,7 @@ from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.gateway.rules import Rules
 from adapters.local.model.server import Model
-from adapters.settings import Secret
+from adapters.parsers import Secret
 from engine.ports import TryAgain
 from schema.events import UsageCounted
 

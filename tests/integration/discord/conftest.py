@@ -18,8 +18,8 @@ from adapters.discord.bot import Connection, open_discord
 from adapters.discord.options import Options
 from adapters.local.discord.people import Person, open_people
 from adapters.local.event_log import MemoryEventLog, MemoryStore
+from adapters.parsers import Secret
 from adapters.sealing import Cipher, new_key, open_text, seal_text
-from adapters.settings import Secret
 from engine.commands import Policy
 from engine.effects import Performer
 from engine.guild_actor import install_owners

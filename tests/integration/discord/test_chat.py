@@ -20,6 +20,7 @@ from adapters.local.discord import shapes
 from adapters.local.discord.people import Person, buttons, open_people
 from adapters.local.discord.store import Store
 from engine.ports import File
+from engine.session_actor import SessionActor
 from schema import events as e
 from schema import facts as f
 from schema.envelope import Append, Draft, Write
@@ -385,8 +386,8 @@ async def test_a_process_that_was_deposed_shows_nothing_any_more(
         thread = await start(alice, general, prompt="go")
         await sees(alice, thread, "what everybody knows")
         assert bot.engine
-        (actor,) = bot.engine.actors.values()
-        await until(lambda: not any(card.stale or card.gone for card in actor.session.cards), "showing everything")
+        (actor,) = (one for one in bot.engine.actors.values() if isinstance(one, SessionActor))
+        await until(lambda: not any(card.stale or card.gone for card in actor.state.cards), "showing everything")
         epochs = installation.store.facts.epochs
         epochs.update({target: epoch + 1 for target, epoch in epochs.items()})  # as when another one takes over
         deposed.set()

@@ -44,7 +44,7 @@ class BreakingLinks:
     async def list(self) -> Sequence[SandboxInfo]:
         return await self._sandbox.list()
 
-    def watch(self) -> AsyncIterator[SandboxInfo]:
+    def watch(self) -> AsyncGenerator[SandboxInfo, None]:
         return self._sandbox.watch()
 
     @asynccontextmanager

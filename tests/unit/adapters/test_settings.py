@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.settings import GatewaySettings, Secret, Settings, SettingsError, load, load_gateway
+from adapters.parsers import Secret
+from adapters.settings import GatewaySettings, Settings, SettingsError, load, load_gateway
 
 HERE = Path(__file__)
 KEY = HERE.with_name("example.key")

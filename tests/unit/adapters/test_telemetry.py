@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import structlog
 
-from adapters.settings import Logging, Secret
+from adapters.parsers import Secret
+from adapters.settings import Logging
 from adapters.telemetry import REDACTED, configure
 
 SECRET = "hunter2\"\\'s password"
