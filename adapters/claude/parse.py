@@ -35,6 +35,9 @@ class _How(NamedTuple):
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """What decoding raises: not JSON, or of another shape; no Unicode; nested too deep."""
 
+_DIAGNOSTIC = "[ede_diagnostic]"
+"""How an error begins that the CLI adds to each aborted turn, for its own makers: nothing that people can use."""
+
 _heads = msgspec.json.Decoder(wire.Head)
 
 
@@ -139,7 +142,8 @@ def _user(line: wire.Spoken, how: _How) -> _Facts:
 
 
 def _result(line: wire.Result, how: _How) -> _Facts:
-    message = (line.result or "\n".join(line.errors)) if line.is_error else ""
+    told = "\n".join(error for error in line.errors if not error.startswith(_DIAGNOSTIC))
+    message = (line.result or told) if line.is_error else ""
     return [
         f.TurnFinished(
             prompts=tuple(line.user_message_uuids),

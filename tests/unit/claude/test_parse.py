@@ -137,6 +137,9 @@ def test_a_turn_failed_when_it_says_so_whatever_its_subtype() -> None:
     failed = fact(**line, is_error=True, terminal_reason="api_error", result="Overloaded", api_error_status=529)
     assert (failed.error, failed.reason, failed.status, failed.message) == (True, "api_error", 529, seal("Overloaded"))
     assert fact(**line, is_error=True, errors=["a", "b"]).message == seal("a\nb")
+    diagnostic = "[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null"
+    assert fact(**line, is_error=True, errors=[diagnostic]).message is None
+    assert fact(**line, is_error=True, errors=[diagnostic, "a"]).message == seal("a")
 
 
 # --- limits, and what people see -------------------------------------------------------------------------------------
