@@ -161,7 +161,7 @@ def _request(line: wire.ControlRequest, how: _How) -> _Facts:
     asked = line.request
     if asked.subtype != "can_use_tool":
         return [f.Skipped(what="unknown")]
-    question = ask(asked)
+    question = ask(asked, how.workspace)
     return [
         f.PermissionAsked(
             request=line.request_id,
@@ -241,8 +241,8 @@ _SILENT = frozenset(
 # --- what people see of it -------------------------------------------------------------------------------------------
 
 
-def ask(asked: wire.PermissionRequest) -> wire.PermissionQuestion:
-    """A permission request in the form in which people decide on it. Pure."""
+def ask(asked: wire.PermissionRequest, workspace: str = "") -> wire.PermissionQuestion:
+    """A permission request in the form in which people decide on it; a file of the workspace by its name in it. Pure."""
     text = _what(asked)
     shown = visible(text, QUESTION_LIMIT)
     return wire.PermissionQuestion(
@@ -251,7 +251,7 @@ def ask(asked: wire.PermissionRequest) -> wire.PermissionQuestion:
         cut=len(text) - len(shown),
         title="".join(visible(asked.description, SUMMARY_LIMIT)),
         reason="".join(visible(asked.decision_reason, REASON_LIMIT)),
-        path="".join(visible(asked.blocked_path, REASON_LIMIT)),
+        path="".join(visible(_in_workspace(asked.blocked_path, workspace), REASON_LIMIT)),
         suggestions=_kept(asked.permission_suggestions),
     )
 
@@ -277,8 +277,12 @@ def summarise(arguments: dict[str, Any], workspace: str = "") -> str:
     for field in _SUMMARY_FIELDS:
         value = arguments.get(field)
         if isinstance(value, str) and value.strip():
-            return _summary(value.strip().removeprefix(f"{workspace}/") if workspace else value.strip())
+            return _summary(_in_workspace(value.strip(), workspace))
     return _summary(msgspec.json.encode(arguments).decode()) if arguments else ""
+
+
+def _in_workspace(path: str, workspace: str) -> str:
+    return path.removeprefix(f"{workspace}/") if workspace else path
 
 
 def _summary(text: str) -> str:

@@ -202,6 +202,15 @@ def test_a_question_shows_what_would_run_and_keeps_what_was_suggested() -> None:
     )
 
 
+def test_a_question_names_a_file_of_the_workspace_as_in_it() -> None:
+    asked = wire.PermissionRequest(subtype="can_use_tool", tool_name="Bash", blocked_path="/w/results.txt")
+    assert [p.ask(asked, workspace).path for workspace in ("/w", "/x", "")] == [
+        "results.txt",
+        "/w/results.txt",
+        "/w/results.txt",
+    ]
+
+
 def test_a_question_of_another_tool_shows_all_that_it_was_given() -> None:
     found, question = asked("Write", input={"file_path": "/w/a", "content": "b"})
     assert json.loads(question.shown) == {"file_path": "/w/a", "content": "b"}
