@@ -22,7 +22,7 @@ SEED = int(os.environ.get("DRILL_SEED") or random.randrange(1 << 32))
 WORLDS = 3
 """Discord lets a bot in once in 2.5 s (GET /gateway/bot): more often, only several bots can die."""
 AT_LEAST = KILLS // 20  # at each side of each boundary, and of each other part
-LONGEST = 120 + 3 * KILLS // 2
+LONGEST = 120 + 3 * KILLS
 """Seconds."""
 
 pytestmark = pytest.mark.drill

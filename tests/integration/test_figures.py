@@ -11,10 +11,12 @@ NAMES = {
     *(f"{kind}_{actors}" for kind in ("append", "plain_append") for actors in (1, 32, 256)),
     *("read_stream", "replay", "ack", "ack_burst_200", "idle_actor_bytes", "wake_up", "restart_1000", "line_to_edit"),
 }
+PAGE = {"page_2000", "page_painted", "page_stream"}
+"""Not measured here: what they do is what the tests of the browser do, and takes as long at any scale."""
 
 
 def test_every_figure_is_there() -> None:
-    assert set(figures.FIGURES) == NAMES
+    assert set(figures.FIGURES) == NAMES | PAGE
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

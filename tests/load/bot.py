@@ -11,7 +11,8 @@ from schema.envelope import Append, Recorded
 
 
 def record_nothing() -> None:
-    """No append, and no key for its texts but one for all."""
+    """No append, and no key for its texts but one for all. Nobody is an owner then: that would be an event."""
+    del os.environ["OWNER_IDS"]
     prepare = PostgresKeyring.prepare
     keys: list[int] = []
 

@@ -91,6 +91,7 @@ def _environment(made: Installation, info: Json) -> dict[str, str]:
         "DISCORD_TOKEN": info["token"],
         "DISCORD_API_URL": info["rest_url"],
         "DISCORD_GUILD_ID": info["guild_id"],
+        "OWNER_IDS": info["people"]["alice"],
         "DB_HOST": query.get("host", parts.hostname or "localhost"),
         "DB_PORT": query.get("port", str(parts.port or 5432)),
         "DB_USER": parts.username or "postgres",
