@@ -224,11 +224,12 @@ class Installation:
             owner_channels=self.owner_channels,
             api_url=info["rest_url"],
         )
-        if named and not self.store.events:  # bob is a user, carol a stranger
+        members = f"guild:{info['guild_id']}"
+        if named and not await log.read_stream(members):  # bob is a user, carol a stranger
             await install_owners(log, info["guild_id"], named, at=now())
             if "bob" not in owners:
                 bob = e.RoleGiven(person=info["people"]["bob"], role="user", by=named[0])
-                await self.append(log, f"guild:{info['guild_id']}", bob)
+                await self.append(log, members, bob)
         async with open_discord(options, log, self.keyring, self.tokens) as connection:
             await connection.listen()
             if not engine:
