@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
-from engine.commands import Close, Command, Context, Policy, Start, Submit, Text
+from engine.commands import Close, Command, Context, GuildCommand, ListMembers, Policy, Start, Submit, Text
 from engine.effects import Performer
 from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
@@ -161,7 +161,7 @@ class Process:
             yield self
         self.log.close()
 
-    async def translate(self, received: Recorded) -> tuple[Command, Context]:
+    async def translate(self, received: Recorded) -> tuple[Command | GuildCommand, Context]:
         """`engine.ports.Translator`. What was said stands in the raw payload."""
         await anyio.lowlevel.checkpoint()
         if self.plans:
@@ -174,11 +174,13 @@ class Process:
                 return Start(guild="g", channel="c"), context
             case ["close"]:
                 return Close(), context
+            case ["members"]:
+                return ListMembers(), context
             case _:
                 return Submit(prompt=said, text=Text(sealed=box(said), size=len(said))), context
 
-    async def say(self, said: str, session: str = "s") -> None:
-        """`start`, `close`, or the id of a prompt."""
+    async def say(self, said: str, session: str = "s", *, to: str = "") -> None:
+        """`start`, `close`, `members` or the id of a prompt; to another target than the session."""
         received = e.Received(
             what="command",
             discord_id=said,
@@ -189,7 +191,7 @@ class Process:
             channel="c",
             raw=box(said),
         )
-        draft = Draft(event=received, at=self.now, actor=f"person:{STARTER}", to=f"session:{session}")
+        draft = Draft(event=received, at=self.now, actor=f"person:{STARTER}", to=to or f"session:{session}")
         await self.log.append(Append(writes=(Write(stream="inbox:1", expected=None, drafts=(draft,)),)))
 
     def events(self, kind: type[e.Event], session: str = "s") -> list[e.Event]:

@@ -1,0 +1,75 @@
+"""The actor of a server: what reaches it, what it does, and what it has no use for."""
+
+import pytest
+
+from engine.effects import Performer
+from engine.guild import Guild, ShowNotice
+from engine.ports import TryAgain
+from engine.todo import TellOutcome
+from schema import events as e
+from tests.unit.engine.process import Ports, Process, until
+
+SERVER = "guild:g"
+
+
+def recorded(process: Process, kind: type[e.Event]) -> list[e.Event]:
+    return [one.event for one in process.store.streams.get(SERVER, []) if isinstance(one.event, kind)]
+
+
+async def test_what_is_said_to_a_server_gets_its_outcome_and_its_answer() -> None:
+    async with Process().run() as process:
+        await process.say("members", to=SERVER)
+        await until(lambda: recorded(process, e.GuildReplied))
+        assert process.ports.calls == ["answer members"]
+        assert len(recorded(process, e.GuildNoted)) == 1
+
+
+async def test_what_is_meant_for_a_session_is_refused_by_a_server() -> None:
+    async with Process().run() as process:
+        await process.say("p1", to=SERVER)
+        await until(lambda: recorded(process, e.GuildRefused))
+        (refused,) = recorded(process, e.GuildRefused)
+        assert isinstance(refused, e.GuildRefused)
+        assert refused.reason == "malformed"
+
+
+async def test_what_is_meant_for_a_server_is_refused_by_a_session() -> None:
+    async with Process().run() as process:
+        await process.say("members")
+        await until(lambda: process.events(e.Refused))
+        (refused,) = process.events(e.Refused)
+        assert isinstance(refused, e.Refused)
+        assert refused.reason == "malformed"
+
+
+async def test_an_answer_that_failed_is_recorded_so_and_given_later() -> None:
+    async with Process().run() as process:
+        process.ports.plan("answer members", TryAgain("Discord is away"))
+        await process.say("members", to=SERVER)
+        await until(lambda: recorded(process, e.GuildEffectFailed))
+        process.tick(60_000_000)
+        await until(lambda: recorded(process, e.GuildReplied))
+        assert process.ports.calls == ["answer members", "answer members"]
+
+
+async def test_a_report_of_no_more_use_records_nothing() -> None:
+    async with Process().run() as process:
+        before = await process.log.head()
+        await process.supervisor.actor(SERVER).report(e.GuildReplied(to=999))
+        assert await process.log.head() == before
+
+
+class Context:
+    """A server that wants nothing any more."""
+
+    state = Guild(id="g")
+
+    async def report(self, event: e.Event) -> None:
+        raise AssertionError(event)
+
+
+@pytest.mark.parametrize("effect", [ShowNotice(part="access:1"), TellOutcome(to=7)])
+async def test_what_is_not_wanted_any_more_is_not_done(effect: ShowNotice | TellOutcome) -> None:
+    ports = Ports()
+    await Performer(ports, ports).perform_for_guild(effect, Context())
+    assert not ports.calls
