@@ -119,6 +119,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 performer=Performer(discord.chat, agent),
                 now=now,
                 failed=partial(_tell_operators, metrics),
+                urgent=discord.acknowledging,
             )
             policy = Policy(
                 permission_ttl=settings.permission_seconds * 1_000_000,

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Protocol
 
 from adapters.discord import notices
-from adapters.discord.errors import HasThread, UnknownMessage
+from adapters.discord.acknowledging import Acknowledging
+from adapters.discord.errors import HasThread, UnknownInteraction, UnknownMessage
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
 from adapters.discord.render import Button, start_again, status
@@ -16,7 +17,7 @@ from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
 from engine.guild import Guild, Notice
-from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring
+from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain
 from engine.session import Reply, Session
 from schema.events import AccessAsked, AccessDecided, Received
 
@@ -35,6 +36,10 @@ _NONCE_LIFE = 120_000_000
 """µs in which Discord surely remembers a nonce; "a few minutes" by its documentation."""
 
 
+_ACKNOWLEDGED_WITHIN = 10_000_000
+"""µs after which an interaction is acknowledged or never will be; Discord gives three seconds."""
+
+
 class Tokens(Protocol):
     """Interaction tokens, sealed, for the 15 minutes in which they can be used. They never enter an event."""
 
@@ -50,10 +55,19 @@ class Tokens(Protocol):
 class DiscordChat:
     """`engine.ports.Chat`."""
 
-    def __init__(self, rest: Rest, log: EventLog, keyring: Keyring, tokens: Tokens, options: Options) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        log: EventLog,
+        keyring: Keyring,
+        tokens: Tokens,
+        acknowledging: Acknowledging,
+        options: Options,
+    ) -> None:
         self._rest = rest
         self._log = log
         self._tokens = tokens
+        self._acknowledging = acknowledging
         self._now = options.now
         self._owner_channels = options.owner_channels
         self._servers: dict[str, str] = {}
@@ -134,13 +148,19 @@ class DiscordChat:
                 return await self._whisper(asked, self._words(session, reply))
 
     async def _whisper(self, asked: Received, words: str, buttons: Sequence[Button] = ()) -> bool:
-        """Tell one person; False when they can no longer be answered privately."""
+        """Tell one person; False when they can no longer be answered privately. Raises TryAgain when they cannot be yet."""
+        await self._acknowledging.over(asked.discord_id)
         token = await self._tokens.get(asked.discord_id)
-        if token is None:
-            return False
         answer = self._rest.follow_up if asked.what == "component" else self._rest.answer
-        await answer(token, words, buttons)
-        return True
+        try:
+            if token is not None:
+                await answer(token, words, buttons)
+                return True
+        except (UnknownInteraction, UnknownMessage):
+            pass
+        if self._now() - asked_at(asked.discord_id) < _ACKNOWLEDGED_WITHIN:  # by another process, perhaps
+            raise TryAgain("answering: Discord does not have the acknowledgement yet")
+        return False
 
     async def _explain(self, session: Session, reply: Reply, asked: Received) -> None:
         """Why a message is no prompt, in answer to it."""

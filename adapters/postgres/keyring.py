@@ -21,9 +21,15 @@ _FRESH_SECONDS = 60.0
 _CHECK = "select key_check from installation"
 _SET_CHECK = "update installation set key_check = $1 where key_check is null"
 _FIND = "select id, scope, person, wrapped from keys where scope = $1 and person = $2"
-_ADD = """
-insert into keys (scope, person, wrapped) values ($1, $2, $3) on conflict (scope, person) do nothing
-returning id, scope, person, wrapped
+_FIND_OR_ADD = """
+with added as (
+    insert into keys (scope, person, wrapped)
+    select $1, $2, $3 where not exists (select from keys where scope = $1 and person = $2)
+    on conflict (scope, person) do nothing returning id, scope, person, wrapped
+)
+select id, scope, person, wrapped from added
+union all
+select id, scope, person, wrapped from keys where scope = $1 and person = $2
 """
 _LOAD = "select id, scope, person, wrapped from keys where id = $1"
 _DESTROY = "update keys set wrapped = null, destroyed_at = $3 where scope = $1 and person = $2 and wrapped is not null"
@@ -86,11 +92,9 @@ class PostgresKeyring:
 
     async def _find_or_add(self, scope: str, person: str) -> tuple[int, Cipher | None]:
         with errors.translated():
-            rows = await self._pool.fetch(_FIND, scope, person)
-            if not rows:
-                wrapped = self._wrapping.seal(new_key(), _about(scope, person))
-                rows = await self._pool.fetch(_ADD, scope, person, wrapped)
-                rows = rows or await self._pool.fetch(_FIND, scope, person)  # that of who was faster
+            wrapped = self._wrapping.seal(new_key(), _about(scope, person))
+            rows = await self._pool.fetch(_FIND_OR_ADD, scope, person, wrapped)
+            rows = rows or await self._pool.fetch(_FIND, scope, person)  # that of who was faster
         return rows[0][0], self._keep(rows[0])
 
     def _fresh(self, number: int) -> Cipher | None:

@@ -13,7 +13,7 @@ from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
 from engine.ports import EffectContext, File
 from engine.session import Reply, Session
-from engine.supervisor import Supervisor, World
+from engine.supervisor import Supervisor, Urgent, World
 from schema import events as e
 from schema import facts as f
 from schema.envelope import Append, Draft, Recorded, Write
@@ -137,7 +137,9 @@ class Ports:
 class Process:
     """`now` is its clock, `errors` what operators were told, `commands` what people said, by number."""
 
-    def __init__(self, store: MemoryStore | None = None, log: MemoryEventLog | None = None) -> None:
+    def __init__(
+        self, store: MemoryStore | None = None, log: MemoryEventLog | None = None, urgent: Urgent | None = None
+    ) -> None:
         self.store = store or MemoryStore()
         self.log = log or MemoryEventLog(self.store)
         self.ports = Ports()
@@ -151,6 +153,7 @@ class Process:
             performer=Performer(self.ports, self.ports),
             now=lambda: self.now,
             failed=lambda target, what, error: self.errors.append((target, what, error)),
+            urgent=urgent,
         )
         self.supervisor = Supervisor(world, policy=self.policy, limit=1)
 
