@@ -28,7 +28,9 @@ MOST_PARTS = 50
 """A file that would need more is not posted: half a gigabyte is not read in Discord."""
 
 _EXPLAINED = ("refused-empty", "refused-too_long", "refused-queue_full")
-"""Refusals of a message that are said in the thread. That others may not decide in it is not, or talk among people would be."""
+"""Refusals of a message, or of what it was edited to, that are said in the thread. That others may not decide in it is not, or
+talk among people would be.
+"""
 
 _TRANSCRIPT = "transcript.jsonl"
 
@@ -132,6 +134,9 @@ class DiscordChat:
     async def _tell(self, session: Session, reply: Reply, asked: Received) -> bool:
         refused = reply.what.startswith("refused-")
         match asked.what:
+            case "edit" if reply.what in _EXPLAINED:
+                await self._explain(session, reply, asked)
+                return True
             case "edit" | "delete" | "thread" | "thread_deleted" | "thread_forbidden":
                 return True
             case "message":

@@ -190,6 +190,8 @@ def _footer(card: TurnCard, say: Texts) -> str:  # noqa: PLR0911 - one line per 
             return say("turn-stopping")
         case "" if card.asking:
             return say("turn-asking")
+        case "" if card.facts and isinstance(card.facts[-1], f.Retrying):
+            return _retrying(card.facts[-1], say)
         case "":
             return say("turn-working", person=card.by, since=str(card.started // 1_000_000))
         case "stopped" if card.stopping:
@@ -200,6 +202,12 @@ def _footer(card: TurnCard, say: Texts) -> str:  # noqa: PLR0911 - one line per 
             return say("turn-failed", reason=plain(card.reason, 30), took=took)
         case outcome:
             return say.either(f"turn-{outcome}", "turn-completed", took=took)
+
+
+def _retrying(fact: f.Retrying, say: Texts) -> str:
+    """Said as long as it is so: ten lines about ten tries would stay for ever."""
+    status = str(fact.status) if fact.status else say("retrying-no-answer")
+    return say("retrying", status=status, attempt=fact.attempt, limit=fact.limit)
 
 
 def _duration(microseconds: int, say: Texts) -> str:
@@ -217,9 +225,6 @@ def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one
             return f"-# {level}🔧 **{plain(fact.name, 80)}** {inline_code(opened(fact.summary))}\n"
         case f.ToolReturned():
             return _returned(fact, opened(fact.output), say)
-        case f.Retrying():
-            status = str(fact.status) if fact.status else say("retrying-no-answer")
-            return say("retrying", status=status, attempt=fact.attempt, limit=fact.limit) + "\n"
         case f.Noticed():
             return _notice(f"notice-{fact.what}", opened(fact.text), say) + "\n"
         case f.DiskFilled():

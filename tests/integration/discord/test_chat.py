@@ -207,9 +207,16 @@ async def test_prompts_wait_visibly_and_ping_nobody(installation: Installation, 
         queued = await sees(alice, thread, "⏳ Queued: \\@everyone")
         assert not queued["mention_everyone"]
         assert not queued["mentions"]
+        too_much = await alice.say(thread, "too much", [("picture.png", b"PNG")])
+        await sees(alice, thread, "Queued: too much")
+        await alice.edit(too_much, "")
+        await sees(alice, thread, "There is nothing in that message")
+        await sees(alice, thread, "Queued: too much")
+        await alice.delete(too_much)
+        await bot.log.wait(lambda: bot.log.of(e.PromptRemoved))
         await alice.say(thread, "never mind")
         await alice.press(await sees(alice, thread, "Queued: never mind"), "Remove")
-        await bot.log.wait(lambda: bot.log.of(e.PromptRemoved))
+        await bot.log.wait(lambda: bot.log.of(e.PromptRemoved)[1:])
         go.set()
         await sees(alice, thread, "second")
         gone = [one for one in alice.messages(thread) if "⏳ Queued" in one["content"]]

@@ -117,6 +117,17 @@ def test_a_silent_turn_says_that_it_was() -> None:
     assert show(done())[0].content.startswith("(nothing was said)")
 
 
+def test_a_model_that_does_not_answer_is_told_of_while_it_is_so() -> None:
+    tries = [f.Retrying(attempt=number, limit=10, delay_ms=500, status=529) for number in (1, 2)]
+    (shown,) = show(turn(*tries))
+    assert "(529); try 2 of 10" in shown.content
+    assert "try 1" not in shown.content
+    (shown,) = show(turn(*tries, f.Said(text=box("here it is"))))
+    assert "try" not in shown.content
+    (shown,) = show(done(*tries))
+    assert "try" not in shown.content
+
+
 FACTS = st.one_of(
     st.builds(f.Said, text=HOSTILE.map(box), parent=st.none() | st.just("t")),
     st.builds(f.ToolCalled, tool=st.just("t"), name=HOSTILE, summary=HOSTILE.map(box), parent=st.none() | st.just("t")),
