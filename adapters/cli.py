@@ -20,6 +20,7 @@ from adapters.audit import commands as audit
 from adapters.audit import views
 from adapters.audit.auditing import audit as tell_story
 from adapters.audit.erasing import erase
+from adapters.audit.filing import files
 from adapters.audit.migrating import migrate
 from adapters.audit.source import AuditError
 from adapters.audit.verifying import verify
@@ -30,7 +31,7 @@ from engine.ports import EngineError
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
 _ASKING = (audit.log, audit.state, audit.why, verify, audit.export)
 _VIEWS = (views.sessions, views.usage, views.views, views.rebuild)
-for _command in (*_ASKING, tell_story, *_VIEWS, erase, migrate):
+for _command in (*_ASKING, tell_story, *_VIEWS, files, erase, migrate):
     app.command(_command)
 
 

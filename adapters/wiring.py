@@ -32,6 +32,7 @@ from adapters.http import Probes
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.metrics import Metrics
 from adapters.postgres.event_log import PostgresEventLog, open_log
+from adapters.postgres.kept_files import KeptFiles
 from adapters.postgres.keyring import open_keyring
 from adapters.postgres.rebuild import rebuild
 from adapters.postgres.seals import Sealer
@@ -116,7 +117,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             world = World(
                 log=log,
                 translator=discord.translator,
-                performer=Performer(discord.chat, agent),
+                performer=Performer(discord.chat, agent, KeptFiles(log.pool, keyring)),
                 now=now,
                 failed=partial(_tell_operators, metrics),
                 urgent=discord.acknowledging,

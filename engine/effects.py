@@ -8,7 +8,7 @@ from typing import Protocol, assert_never
 
 from engine import line
 from engine.guild import Guild, GuildEffect, ShowNotice
-from engine.ports import Agent, Chat, EffectContext, SandboxGone
+from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone
 from engine.todo import (
     AskSlot,
     Attach,
@@ -50,9 +50,10 @@ class GuildContext(Protocol):
 class Performer:
     """Performs effects through the ports."""
 
-    def __init__(self, chat: Chat, agent: Agent) -> None:
+    def __init__(self, chat: Chat, agent: Agent, keeper: Keeper) -> None:
         self._chat = chat
         self._agent = agent
+        self._keeper = keeper
 
     async def perform(self, effect: Effect, context: JointContext) -> None:  # noqa: C901 - one case per effect
         """Do `effect` and report. Raises TryAgain, GiveUp, Fenced."""
@@ -119,5 +120,7 @@ class Performer:
         if not files:
             await context.report(e.HandedOver(how="empty"))
             return
-        how = await self._chat.hand_over(context.session, files)
-        await context.report(e.HandedOver(how=how, files=len(files)))
+        how, count = await self._chat.hand_over(context.session, files), len(files)
+        if how == "kept":
+            count = await self._keeper.keep(context.session, files)
+        await context.report(e.HandedOver(how=how if count else "lost", files=count))

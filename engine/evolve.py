@@ -435,7 +435,7 @@ def _close_asked(s: Session, event: e.CloseAsked, at: int, cause: int) -> None:
 def _handed_over(s: Session, event: e.HandedOver, _at: int, _cause: int) -> None:
     s.handed_over = True
     if event.how not in {"posted", "empty"}:
-        _note(s, f"handover-{event.how}", mention=s.starter)
+        _note(s, f"handover-{event.how}", mention=s.starter, detail=s.id)
 
 
 def _closed(s: Session, _event: e.Closed, _at: int, _cause: int) -> None:

@@ -337,6 +337,14 @@ class Chat(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Where files go that cannot be posted: operators get them back. Idempotent. Raises TryAgain, GiveUp."""
+
+    async def keep(self, session: Session, files: Sequence[File]) -> int:
+        """Keep as many of the files as there is room for; returns how many."""
+        ...
+
+
 class Agent(Protocol):
     """Claude Code in its sandbox. They raise TryAgain, GiveUp (SandboxGone when there is none), Fenced."""
 

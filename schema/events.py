@@ -289,7 +289,10 @@ class CloseAsked(_Event, frozen=True, kw_only=True, tag="session.close_asked"):
 
 
 class HandedOver(_Event, frozen=True, kw_only=True, tag="session.handed_over"):
-    """What the session made was given to its people: `how` is posted, empty, kept (could not be posted) or lost."""
+    """What the session made was given to its people: `how` is posted, empty, kept or lost.
+
+    kept: it could not be posted, and `files` of it are in the database.
+    """
 
     how: str
     files: int = 0

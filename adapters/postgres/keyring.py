@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from adapters.postgres import errors
 from adapters.postgres.connect import Pool
-from adapters.sealing import Cipher, MasterKey, new_key, open_text, seal_text
+from adapters.sealing import Cipher, MasterKey, new_key, open_data, seal_data
 from engine.ports import GiveUp
 from schema.sealed import Sealed, key_id
 
@@ -64,11 +64,20 @@ class PostgresKeyring:
         return number
 
     def seal(self, key: int, text: str) -> Sealed:
+        return self.seal_data(key, text.encode())
+
+    def seal_data(self, key: int, data: bytes) -> Sealed:
+        """A box for what is no text, under a key that was prepared."""
         cipher = self._keys[key].cipher
         assert cipher is not None, "sealed under a key that is not prepared"
-        return seal_text(cipher, key, text)
+        return seal_data(cipher, key, data)
 
     async def open(self, box: Sealed) -> str | None:
+        data = await self.open_data(box)
+        return None if data is None else data.decode()
+
+    async def open_data(self, box: Sealed) -> bytes | None:
+        """What is in a box; None when its key was destroyed. Raises TryAgain, GiveUp."""
         try:
             number = key_id(box)
         except ValueError as error:
@@ -80,7 +89,7 @@ class PostgresKeyring:
             if not rows:
                 raise GiveUp(f"a text is sealed under key {number}, which this database does not have")
             cipher = self._keep(rows[0])
-        return None if cipher is None else open_text(cipher, box)
+        return None if cipher is None else open_data(cipher, box)
 
     async def destroy(self, scope: str, person: str, at: int) -> None:
         """Erase every text under the key for (scope, person), for ever. `at` in µs. Raises TryAgain."""

@@ -518,6 +518,9 @@ async def test_files_that_cannot_be_posted_are_kept(installation: Installation, 
         await sees(alice, thread, "✅ Ready")
         await alice.fault("fail", method="POST", path=f"/channels/{thread}/messages$", times=1, status=413)
         assert await _close(alice, bot, thread) == "kept"
+        assert installation.keeper.kept == {"changes.patch": b"+x"}
+        session = bot.log.of(e.Received, "command")[0].session
+        await sees(alice, thread, f"`discord-claude files {session}`")
 
 
 async def _idle(claude: Claude) -> None:

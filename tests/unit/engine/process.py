@@ -49,6 +49,8 @@ class Ports:
         self.journal: dict[str, list[f.Fact]] = {}
         self.contexts: dict[str, EffectContext] = {}
         self.files: Sequence[File] = ()
+        self.how = "posted"
+        self.room = 9
 
     def plan(self, call: str, *plans: Plan) -> None:
         """What the next calls do, in order; later ones work."""
@@ -103,7 +105,13 @@ class Ports:
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
         await self._call("post files")
-        return "posted"
+        return self.how
+
+    # --- engine.ports.Keeper -----------------------------------------------------------------------------------------
+
+    async def keep(self, session: Session, files: Sequence[File]) -> int:
+        await self._call(f"keep {len(files)}")
+        return min(self.room, len(files))
 
     # --- engine.ports.Agent ------------------------------------------------------------------------------------------
 
@@ -150,7 +158,7 @@ class Process:
         world = World(
             log=self.log,
             translator=self,
-            performer=Performer(self.ports, self.ports),
+            performer=Performer(self.ports, self.ports, self.ports),
             now=lambda: self.now,
             failed=lambda target, what, error: self.errors.append((target, what, error)),
             urgent=urgent,

@@ -57,7 +57,7 @@ def ports() -> Ports:
 
 async def reports(ports: Ports, effect: Effect, session: Session | None = None) -> list[e.SessionEvent | Joint]:
     context = Context(session or given(*READY))
-    await Performer(ports, ports).perform(effect, context)
+    await Performer(ports, ports, ports).perform(effect, context)
     return context.reported
 
 
@@ -108,6 +108,19 @@ async def test_what_a_session_made_is_posted(ports: Ports) -> None:
     ports.files = [File(name="patch", data=b"")]
     assert await reports(ports, HandOver(reservation=R)) == [e.HandedOver(how="posted", files=1)]
     assert ports.calls == ["collect", "post files"]
+
+
+@pytest.mark.parametrize(
+    ("room", "told"),
+    [(9, e.HandedOver(how="kept", files=2)), (1, e.HandedOver(how="kept", files=1)), (0, e.HandedOver(how="lost"))],
+)
+async def test_what_cannot_be_posted_is_kept_as_far_as_there_is_room(
+    ports: Ports, room: int, told: e.HandedOver
+) -> None:
+    ports.files = [File(name="patch", data=b""), File(name="zip", data=b"")]
+    ports.how, ports.room = "kept", room
+    assert await reports(ports, HandOver(reservation=R)) == [told]
+    assert ports.calls == ["collect", "post files", "keep 2"]
 
 
 async def test_what_was_in_a_sandbox_that_is_gone_is_lost(ports: Ports) -> None:
