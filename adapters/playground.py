@@ -42,7 +42,14 @@ from adapters.settings import Database
 
 DATABASE = "discord_claude"
 BASE = Path(__file__).resolve().parents[1] / "deploy" / "base"
-_POD_SETTINGS = ("SANDBOX_IMAGE", "SANDBOX_CPU", "SANDBOX_MEMORY", "SANDBOX_RUNTIME_CLASS", "SANDBOX_START_SECONDS")
+_POD_SETTINGS = (
+    "SANDBOX_IMAGE",
+    "SANDBOX_CPU",
+    "SANDBOX_MEMORY",
+    "SANDBOX_RUNTIME_CLASS",
+    "SANDBOX_START_SECONDS",
+    "SANDBOX_ISOLATION",
+)
 OWNERS = ("alice", "bob")
 """Who may do everything here from the start; everybody else is a stranger, for whom to decide."""
 _RESTART_SECONDS = 0.2

@@ -76,6 +76,8 @@ class Pods(msgspec.Struct, frozen=True, kw_only=True):
     memory: str | None
     memory_request: str | None
     runtime_class: str | None
+    isolation: str
+    """enforce: a sandbox that reaches what must be closed to it is not used; warn: it is, and people are told."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +238,7 @@ def _pods(read: "_Reader") -> Pods:
         memory=read.optional("SANDBOX_MEMORY", parsers.amount, size),
         memory_request=read.optional("SANDBOX_MEMORY_REQUEST", parsers.amount, size),
         runtime_class=read.optional("SANDBOX_RUNTIME_CLASS", parsers.label, "a RuntimeClass of the cluster, or unset"),
+        isolation=read("SANDBOX_ISOLATION", parsers.one_of("enforce", "warn"), "enforce or warn", "enforce"),
     )
 
 

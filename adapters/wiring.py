@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -192,8 +193,18 @@ async def _open_sandboxes(settings: Settings, log: PostgresEventLog) -> AsyncGen
             f"KUBERNETES_NAMESPACE is set, and {error.name} is not here: it needs discord-claude[kubernetes]"
         ) from None
     urls = [settings.gateway_url, *([settings.egress_url] if settings.egress_url else [])]
-    async with open_pods(settings.pods, await log.installation(), urls) as pods:
+    async with open_pods(settings.pods, await log.installation(), urls, _behind_walls(settings)) as pods:
         yield _Sandboxes(sandbox=pods, isolated=pods.isolated, cli=CLI, disk_bytes=pods.disk_bytes)
+
+
+def _behind_walls(settings: Settings) -> dict[str, tuple[str, int]]:
+    """What the bot reaches and no sandbox may, as `open_pods` takes it: an address off the list is Discord's."""
+    discord = urlsplit(settings.discord_api_url or "https://discord.com")
+    closed = {
+        "outside": (discord.hostname or "", discord.port or 443),
+        "database": (settings.database.host, settings.database.port),
+    }
+    return closed | ({"bot": ("", settings.http_port)} if settings.http_port else {})
 
 
 def _reaper(sandbox: Sandbox, log: PostgresEventLog, metrics: Metrics, *, every: float) -> Reaper:

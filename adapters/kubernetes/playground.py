@@ -5,10 +5,8 @@ The gateway of a playground runs on this machine, so the wall has one more hole:
 
 import ipaddress
 import os
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -43,10 +41,7 @@ async def prepare(kubeconfig: Path, base: Path, *, pods: int, gateway_host: str 
 
 def _address(api: Api) -> str:
     """The address of this machine on the way to the API server: pods of a cluster nearby reach it, too."""
-    server = urlsplit(api.server)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # asks the routing table; nothing is sent
-        probe.connect((server.hostname, server.port or 443))
-        address = str(probe.getsockname()[0])
+    address = api.own_address()
     if ipaddress.ip_address(address).is_loopback:
         raise GiveUp("which address of this machine pods can reach is not known: say it, with --gateway-host")
     return address

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from engine.ports import Process, Sandbox, SandboxInfo, SandboxSpec, TryAgain
+from schema.events import Check
 
 if TYPE_CHECKING:
     from conftest import Host, Requests
@@ -35,8 +36,8 @@ class BreakingLinks:
         self.cuts = Counter[str]()
         self._executed = Counter[str]()
 
-    async def start(self, spec: SandboxSpec) -> None:
-        await self._sandbox.start(spec)
+    async def start(self, spec: SandboxSpec) -> Sequence[Check]:
+        return await self._sandbox.start(spec)
 
     async def delete(self, reservation: str) -> None:
         await self._sandbox.delete(reservation)

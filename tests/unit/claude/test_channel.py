@@ -7,6 +7,7 @@ import pytest
 
 from adapters.claude.channel import SupervisorChannel
 from engine.ports import SandboxInfo, SandboxSpec, TryAgain
+from schema.events import Check
 
 Do = Callable[[SupervisorChannel], Awaitable[object]]
 
@@ -36,7 +37,7 @@ class Link:
     def __init__(self, stdout: bytes) -> None:
         self._stdout = stdout
 
-    async def start(self, spec: SandboxSpec) -> None: ...
+    async def start(self, spec: SandboxSpec) -> Sequence[Check]: ...
 
     @asynccontextmanager
     async def exec(self, reservation: str, argv: Sequence[str]) -> AsyncGenerator[Answer]:
