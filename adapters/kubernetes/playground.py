@@ -34,7 +34,7 @@ async def prepare(kubeconfig: Path, base: Path, *, pods: int, gateway_host: str 
         address = gateway_host or _address(api)
         for document in manifests.sandboxes(base / "sandboxes.yaml", NAMESPACE, pods):
             await manifests.apply(api, document)
-        await manifests.apply(api, _gateway_policy(address, port))
+        await manifests.apply(api, gateway_policy(NAMESPACE, address, port))
         await manifests.until_ready(api, NAMESPACE)
         return address
 
@@ -47,13 +47,14 @@ def _address(api: Api) -> str:
     return address
 
 
-def _gateway_policy(address: str, port: int) -> dict[str, Any]:
+def gateway_policy(namespace: str, address: str, port: int) -> dict[str, Any]:
+    """One more hole in the walls of a namespace, for a gateway that is not in the cluster."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {
             "name": "playground",
-            "namespace": NAMESPACE,
+            "namespace": namespace,
             "labels": {"app.kubernetes.io/part-of": "discord-claude"},
         },
         "spec": {

@@ -15,7 +15,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from adapters.kubernetes import gate, manifests
 from adapters.kubernetes.api import Api, connect
 from adapters.kubernetes.gate import ALWAYS, Gate, Place
-from adapters.kubernetes.playground import NAMESPACE
+from adapters.kubernetes.playground import NAMESPACE, gateway_policy
 from adapters.kubernetes.sandbox import KubernetesSandbox
 from adapters.kubernetes.template import Fields, Template
 from adapters.local.discord.people import Person, open_people
@@ -77,7 +77,7 @@ async def walled(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Walled]:
         tasks = await stack.enter_async_context(anyio.create_task_group())
         for one in listeners:
             tasks.start_soon(one.serve, _greet)
-        await manifests.apply(api, _allow(namespace, here, ports[0]))
+        await manifests.apply(api, gateway_policy(namespace, here, ports[0]))
         server, port = api.server
         closed = [
             *ALWAYS,
@@ -94,16 +94,6 @@ async def _name_server(api: Api) -> str:
     query = [("labelSelector", "k8s-app=kube-dns")]
     found = await api.request("GET", "/api/v1/namespaces/kube-system/pods", "find the DNS", query=query)
     return found["items"][0]["status"]["podIP"]
-
-
-def _allow(namespace: str, address: str, port: int) -> dict[str, Any]:
-    egress = {"to": [{"ipBlock": {"cidr": f"{address}/32"}}], "ports": [{"protocol": "TCP", "port": port}]}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "test", "namespace": namespace},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [egress]},
-    }
 
 
 def spec(reservation: str, *, existed: bool = False) -> SandboxSpec:
