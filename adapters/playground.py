@@ -228,6 +228,7 @@ class Playground:
             "GATEWAY_UPSTREAM": upstream,
             "GATEWAY_PORT": str(self._port("gateway")),
             "GATEWAY_HOST": self._pods_reach or "127.0.0.1",
+            "TOKEN_ADDRESS": "ignore",  # on their way out of a cluster, pods may have the address of its node
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
         }
 

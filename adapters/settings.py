@@ -132,6 +132,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     egress_allow: str
     """The hosts it leads to, as `gateway.egress` reads them."""
     secret_file: Path
+    check_address: bool
+    """Whether the token of a pod is good from its addresses only."""
     database: Database
     log_key_file: Path
     logging: Logging
@@ -193,6 +195,7 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         ),
         egress_allow=read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", ""),
         secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
+        check_address=read("TOKEN_ADDRESS", parsers.one_of("check", "ignore"), "check or ignore", "check") == "check",
         database=_database(read),
         log_key_file=read("LOG_KEY_FILE", parsers.key_file, _KEY_FILE),
         logging=_logging(read),

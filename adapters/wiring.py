@@ -25,6 +25,7 @@ from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.gateway.egress import read_list
+from adapters.claude.gateway.reservations import Reservations
 from adapters.claude.gateway.tunnel import Tunnels
 from adapters.claude.invocation import CliSettings
 from adapters.discord.bot import Connection, open_discord
@@ -321,7 +322,7 @@ async def run_gateway(settings: GatewaySettings) -> None:
     except ValueError as error:
         raise GiveUp(f"EGRESS_ALLOW {error}") from None
     async with _open_log(settings.database.dsn(), replica=False) as log, AsyncExitStack() as stack:
-        policy = _OpenReservations(log)
+        policy = Reservations(log, check_address=settings.check_address)
         gateway = Gateway(config, policy, _Usage(log).record)
         port = await stack.enter_async_context(gateway.serve(settings.port, settings.host))
         if settings.egress_port is not None:
@@ -329,16 +330,6 @@ async def run_gateway(settings: GatewaySettings) -> None:
             await stack.enter_async_context(tunnels.serve(settings.egress_port, settings.host))
         _announce({"port": port})
         await anyio.sleep_forever()
-
-
-class _OpenReservations:
-    """The gateway's policy: a token is good while the slots stream says that its reservation is held."""
-
-    def __init__(self, log: PostgresEventLog) -> None:
-        self._slots = Latest(log, slots.STREAM, slots.fold, slots.Slots())
-
-    async def is_open(self, session: str, reservation: str) -> bool:
-        return (await self._slots.read()).held.get(session) == reservation
 
 
 class _Usage:

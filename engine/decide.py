@@ -262,6 +262,9 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
         case e.SandboxProbed() | e.SandboxReady():
             held = session.reservation == event.reservation
             return held and not (session.ready or session.lost or session.closing)
+        case e.SandboxPlaced():
+            held = session.reservation == event.reservation
+            return held and not session.lost and session.addresses != event.addresses
         case e.SandboxLost():
             return session.reservation == event.reservation and not session.lost
         case e.SandboxGone():

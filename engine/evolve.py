@@ -142,12 +142,17 @@ def _slot_left(s: Session, _event: e.SlotLeft, _at: int, _cause: int) -> None:
 def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int) -> None:
     s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
     s.journal_epoch, s.journal_offset, s.crashes = 0, 0, 0
-    s.cli, s.cli_lives, s.cli_running, s.open_walls = 0, 0, False, ()
+    s.cli, s.cli_lives, s.cli_running = 0, 0, False
+    s.open_walls, s.addresses = (), ()
     _touch_head(s)
 
 
 def _sandbox_probed(s: Session, event: e.SandboxProbed, _at: int, _cause: int) -> None:
     s.open_walls = tuple(dict.fromkeys(check.wall for check in event.checks if check.found == "open"))
+
+
+def _sandbox_placed(s: Session, event: e.SandboxPlaced, _at: int, _cause: int) -> None:
+    s.addresses = event.addresses
 
 
 def _sandbox_ready(s: Session, event: e.SandboxReady, _at: int, _cause: int) -> None:
@@ -472,6 +477,7 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,
     e.SandboxProbed: _sandbox_probed,
+    e.SandboxPlaced: _sandbox_placed,
     e.SandboxReady: _sandbox_ready,
     e.SandboxLost: _sandbox_lost,
     e.SandboxGone: _sandbox_gone,

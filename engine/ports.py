@@ -212,6 +212,15 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"SandboxSpec(reservation={self.reservation!r})"
 
 
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A sandbox that is up. `checks`: what a look from inside found of its walls, before anything was in it; empty where none was
+    taken. `addresses`: what it connects from; empty where they tell nothing.
+    """
+
+    checks: tuple[Check, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
 class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A sandbox as the transport sees it. `detail` is a sentence for people when it is not alive."""
 
@@ -246,11 +255,10 @@ class Sandbox(Protocol):
     supervisor: Sequence[str]
     """argv that runs the supervisor inside a sandbox; its sub-command follows."""
 
-    async def start(self, spec: SandboxSpec) -> Sequence[Check]:
+    async def start(self, spec: SandboxSpec) -> Started:
         """Bring it up; returns when commands can be executed in it. Idempotent. Raises TryAgain, GiveUp, SandboxGone.
 
-        Returns what a look from inside found of its walls, before `spec.config` was in it; empty where none is taken. Raises
-        Unwalled when that forbids its use.
+        Raises Unwalled when it reaches what it must not: `spec.config` was never in it then.
         """
         ...
 

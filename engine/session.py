@@ -113,6 +113,7 @@ class Session(msgspec.Struct, kw_only=True):
     ready: bool = False
     isolated: bool = True
     open_walls: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     lost: str = ""
     losses: int = 0
 

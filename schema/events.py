@@ -133,6 +133,13 @@ class SandboxProbed(_Event, frozen=True, kw_only=True, tag="session.sandbox_prob
     checks: tuple[Check, ...]
 
 
+class SandboxPlaced(_Event, frozen=True, kw_only=True, tag="session.sandbox_placed"):
+    """Which addresses the sandbox has in the network: from others, its session token is good for nothing."""
+
+    reservation: str
+    addresses: tuple[str, ...]
+
+
 class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready"):
     """The sandbox answers, and its supervisor has accepted our fencing epoch. `isolated`: by more than a process boundary."""
 
@@ -494,6 +501,7 @@ SessionEvent = (
     | SlotLeft
     | SandboxReserved
     | SandboxProbed
+    | SandboxPlaced
     | SandboxReady
     | SandboxLost
     | SandboxGone

@@ -47,9 +47,11 @@ class ClaudeAgent:
         token = self._token(session.id, reservation)
         config = invocation.config(self._settings, session=session.id, token=token)
         spec = SandboxSpec(reservation=reservation, session=session.id, config=config, existed=session.ready)
-        checks = await self._sandbox.start(spec)
-        if checks:
-            await context.report(e.SandboxProbed(reservation=reservation, checks=tuple(checks)))
+        started = await self._sandbox.start(spec)
+        if started.checks:
+            await context.report(e.SandboxProbed(reservation=reservation, checks=started.checks))
+        if started.addresses:
+            await context.report(e.SandboxPlaced(reservation=reservation, addresses=started.addresses))
         channel = self._channel(reservation, context)
         await channel.claim()
         self._claim(reservation, context).set()

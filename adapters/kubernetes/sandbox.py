@@ -22,7 +22,7 @@ from adapters.kubernetes.gate import PROGRAM, Gate, Place
 from adapters.kubernetes.probe import Target
 from adapters.kubernetes.standing import Standing, standing
 from adapters.kubernetes.template import CONTAINER, INSTALLATION, Template
-from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, TryAgain
+from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, Started, TryAgain
 from schema.events import Check
 
 _EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # the supervisor's own name for it
@@ -66,18 +66,21 @@ class KubernetesSandbox:
         """What a sandbox may fill before its node evicts it."""
         return self._template.disk_bytes
 
-    async def start(self, spec: SandboxSpec) -> Sequence[Check]:
+    async def start(self, spec: SandboxSpec) -> Started:
         name = _name(spec.reservation)
         try:
             pod = await self._existing(name) if spec.existed else await self._create(name, spec.session)
             await self._until_running(name, pod)
-            checks = await self._pass_gate(name, self._gate) if self._gate and not spec.existed else ()
+            pods = {pod["metadata"]["name"]: pod for pod in (await self._listed())["items"]}
+            gate = None if spec.existed else self._gate
+            checks = await self._pass_gate(name, gate, pods) if gate else ()
         except ApiError as error:
             if error.permanent:
                 raise GiveUp(str(error)) from None
             raise
         await self._configure(spec)
-        return checks
+        addresses = tuple(str(one["ip"]) for one in pods.get(name, {}).get("status", {}).get("podIPs", ()))
+        return Started(checks=tuple(checks), addresses=addresses)
 
     async def _existing(self, name: str) -> Json:
         pod = await self._get(name)
@@ -128,11 +131,11 @@ class KubernetesSandbox:
                     case _:  # a bookmark
                         pass
 
-    async def _pass_gate(self, name: str, gate: Gate) -> Sequence[Check]:
-        """Nothing of the session is in it yet. Raises Unwalled, TryAgain."""
+    async def _pass_gate(self, name: str, gate: Gate, pods: Mapping[str, Json]) -> Sequence[Check]:
+        """Nothing of the session is in it yet. `pods`: ours. Raises Unwalled, TryAgain."""
         near: dict[str, Place] = {}
-        for pod in (await self._listed())["items"]:
-            other, status = pod["metadata"]["name"], pod["status"]
+        for other, pod in pods.items():
+            status = pod["status"]
             if other == name:
                 near["kubelet"] = Place(wall="kubelet", host=status["hostIP"], port=_KUBELET)
             elif standing(pod).running:

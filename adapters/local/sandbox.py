@@ -24,8 +24,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, TryAgain
-from schema.events import Check
+from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, Started, TryAgain
 
 _DIR_VARIABLE = "SUPERVISOR_DIR"  # the supervisor's own name for it
 _START_SECONDS = 30
@@ -109,11 +108,11 @@ class LocalSandbox:
         """Whether more than a process boundary is around a sandbox."""
         return self._bubblewrap is not None
 
-    async def start(self, spec: SandboxSpec) -> Sequence[Check]:
+    async def start(self, spec: SandboxSpec) -> Started:
         sandbox = self._path(spec.reservation)
         if not await anyio.to_thread.run_sync(_alive, sandbox):
             await self._start(sandbox, spec)
-        return ()
+        return Started()
 
     async def _start(self, sandbox: Path, spec: SandboxSpec) -> None:
         if spec.existed and not await anyio.to_thread.run_sync(_made, sandbox):

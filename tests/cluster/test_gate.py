@@ -121,9 +121,9 @@ async def in_it(sandbox: KubernetesSandbox, reservation: str) -> str:
 async def test_behind_its_walls_a_sandbox_passes_and_each_wall_was_shown(walled: Walled) -> None:
     sandbox = walled.sandbox()
     with anyio.fail_after(SECONDS):
-        alone = found(await sandbox.start(spec("1-2")))
+        alone = found((await sandbox.start(spec("1-2"))).checks)
         assert "sandbox" not in alone
-        checks = await sandbox.start(spec("3-4"))
+        checks = (await sandbox.start(spec("3-4"))).checks
     by_wall = found(checks)
     # as pods know the API server, only pods reach it; and nothing has to be at the address of the metadata here
     assert by_wall.pop("api") <= {"closed", "unshown"}
@@ -145,7 +145,7 @@ async def test_without_them_none_passes_and_nothing_was_put_into_it(walled: Wall
     await walled.open_up()
     sandbox, other = walled.sandbox(), walled.sandbox(enforce=False)
     with anyio.fail_after(SECONDS):
-        warned = found(await other.start(spec("1-2")))
+        warned = found((await other.start(spec("1-2"))).checks)
         with pytest.raises(Unwalled, match=r"reaches what must be closed to it: .*api \(") as refused:
             await sandbox.start(spec("3-4"))
     by_wall = found(refused.value.checks)
@@ -161,7 +161,7 @@ async def test_who_has_been_up_is_not_tried_again(walled: Walled) -> None:
     with anyio.fail_after(SECONDS):
         await sandbox.start(spec("1-2"))
         await walled.open_up()
-        assert list(await sandbox.start(spec("1-2", existed=True))) == []
+        assert (await sandbox.start(spec("1-2", existed=True))).checks == ()
 
 
 async def test_a_sandbox_that_does_not_reach_the_gateway_is_not_up_yet(walled: Walled) -> None:

@@ -240,6 +240,8 @@ def test_the_gateway_alone_has_the_key_of_the_model() -> None:
     assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST", "LOG_KEY_FILE"}
     assert load_gateway(GATEWAY).egress_port is None
     assert load_gateway(GATEWAY).host == "127.0.0.1"
+    assert load_gateway(GATEWAY).check_address
+    assert not load_gateway(GATEWAY | {"TOKEN_ADDRESS": "ignore"}).check_address
     assert load_gateway(GATEWAY | {"EGRESS_PORT": "3128", "EGRESS_ALLOW": "a.b"}).egress_allow == "a.b"
     assert problems(GATEWAY | {"EGRESS_PORT": "x", "EGRESS_ALLOW": "http://a"}, load_gateway) == {
         "EGRESS_PORT",

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapters.claude.channel import SupervisorChannel
-from engine.ports import SandboxInfo, SandboxSpec, TryAgain
-from schema.events import Check
+from engine.ports import SandboxInfo, SandboxSpec, Started, TryAgain
 
 Do = Callable[[SupervisorChannel], Awaitable[object]]
 
@@ -37,7 +36,7 @@ class Link:
     def __init__(self, stdout: bytes) -> None:
         self._stdout = stdout
 
-    async def start(self, spec: SandboxSpec) -> Sequence[Check]: ...
+    async def start(self, spec: SandboxSpec) -> Started: ...
 
     @asynccontextmanager
     async def exec(self, reservation: str, argv: Sequence[str]) -> AsyncGenerator[Answer]:
