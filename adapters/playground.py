@@ -42,7 +42,14 @@ from adapters.settings import Database
 
 DATABASE = "discord_claude"
 BASE = Path(__file__).resolve().parents[1] / "deploy" / "base"
-_POD_SETTINGS = ("SANDBOX_IMAGE", "SANDBOX_CPU", "SANDBOX_MEMORY", "SANDBOX_RUNTIME_CLASS", "SANDBOX_START_SECONDS")
+_POD_SETTINGS = (
+    "SANDBOX_IMAGE",
+    "SANDBOX_CPU",
+    "SANDBOX_MEMORY",
+    "SANDBOX_RUNTIME_CLASS",
+    "SANDBOX_START_SECONDS",
+    "SANDBOX_ISOLATION",
+)
 OWNERS = ("alice", "bob")
 """Who may do everything here from the start; everybody else is a stranger, for whom to decide."""
 _RESTART_SECONDS = 0.2
@@ -221,6 +228,7 @@ class Playground:
             "GATEWAY_UPSTREAM": upstream,
             "GATEWAY_PORT": str(self._port("gateway")),
             "GATEWAY_HOST": self._pods_reach or "127.0.0.1",
+            "TOKEN_ADDRESS": "ignore",  # on their way out of a cluster, pods may have the address of its node
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
         }
 

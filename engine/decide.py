@@ -259,9 +259,12 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
             return not session.reservation
         case e.SlotLeft():
             return bool(session.place)
-        case e.SandboxReady():
+        case e.SandboxProbed() | e.SandboxReady():
             held = session.reservation == event.reservation
             return held and not (session.ready or session.lost or session.closing)
+        case e.SandboxPlaced():
+            held = session.reservation == event.reservation
+            return held and not session.lost and session.addresses != event.addresses
         case e.SandboxLost():
             return session.reservation == event.reservation and not session.lost
         case e.SandboxGone():

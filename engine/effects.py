@@ -8,7 +8,7 @@ from typing import Protocol, assert_never
 
 from engine import line
 from engine.guild import Guild, GuildEffect, ShowNotice
-from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone
+from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone, Unwalled
 from engine.todo import (
     AskSlot,
     Attach,
@@ -104,6 +104,9 @@ class Performer:
             await self._agent.attach(effect.reservation, context)
         except SandboxGone as gone:
             await context.report(e.SandboxLost(reservation=effect.reservation, why=gone.why))
+        except Unwalled as unwalled:
+            await context.report(e.SandboxProbed(reservation=effect.reservation, checks=unwalled.checks))
+            await context.report(e.SandboxLost(reservation=effect.reservation, why="walls"))
 
     async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
         reply = next((one for one in context.session.replies if one.to == effect.to), None)

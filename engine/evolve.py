@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, Posted, QueuedCard, TurnCard
-from engine.session import CRASH_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
+from engine.session import CRASH_LIMIT, LOSS_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
 from engine.todo import effects, items
 from schema import events as e
 from schema import facts as f
@@ -143,7 +143,16 @@ def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int
     s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
     s.journal_epoch, s.journal_offset, s.crashes = 0, 0, 0
     s.cli, s.cli_lives, s.cli_running = 0, 0, False
+    s.open_walls, s.addresses = (), ()
     _touch_head(s)
+
+
+def _sandbox_probed(s: Session, event: e.SandboxProbed, _at: int, _cause: int) -> None:
+    s.open_walls = tuple(dict.fromkeys(check.wall for check in event.checks if check.found == "open"))
+
+
+def _sandbox_placed(s: Session, event: e.SandboxPlaced, _at: int, _cause: int) -> None:
+    s.addresses = event.addresses
 
 
 def _sandbox_ready(s: Session, event: e.SandboxReady, _at: int, _cause: int) -> None:
@@ -157,7 +166,11 @@ def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> No
     s.losses += 1
     _end_asks(s)
     _touch_head(s)
-    _note(s, "sandbox-lost", mention=s.starter, detail=event.why)
+    if event.why == "walls":  # another would be no better until somebody has seen to it
+        s.losses = LOSS_LIMIT
+        _note(s, "sandbox-unwalled", mention=s.starter, detail=" ".join(s.open_walls))
+    else:
+        _note(s, "sandbox-lost", mention=s.starter, detail=event.why)
 
 
 def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> None:
@@ -463,6 +476,8 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.SlotAsked: _slot_asked,
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,
+    e.SandboxProbed: _sandbox_probed,
+    e.SandboxPlaced: _sandbox_placed,
     e.SandboxReady: _sandbox_ready,
     e.SandboxLost: _sandbox_lost,
     e.SandboxGone: _sandbox_gone,

@@ -112,6 +112,8 @@ class Session(msgspec.Struct, kw_only=True):
     reserved_at: int = 0
     ready: bool = False
     isolated: bool = True
+    open_walls: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     lost: str = ""
     losses: int = 0
 

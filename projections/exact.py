@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from schema.events import Event, Received, ServerOwned, ThreadOpened
+from schema.events import Event, Received, SandboxGone, SandboxPlaced, ServerOwned, ThreadOpened
 
 Change = tuple[str, str | None]
 """A key and its new value; None takes the key away."""
@@ -58,7 +58,17 @@ def _server(stream: str, event: Event) -> Change | None:
 SERVERS = ExactView(name="servers", version=1, kinds=(ServerOwned,), change=_server)
 """From the id of a server to who owns it, as Discord says, and where it posts its own news, with a space between."""
 
-EXACT_VIEWS = (THREADS, MESSAGES, SERVERS)
+
+def _address(stream: str, event: Event) -> Change | None:
+    del stream
+    assert isinstance(event, SandboxPlaced | SandboxGone)
+    return event.reservation, " ".join(event.addresses) if isinstance(event, SandboxPlaced) else None
+
+
+ADDRESSES = ExactView(name="addresses", version=1, kinds=(SandboxPlaced, SandboxGone), change=_address)
+"""From a reservation whose sandbox is a pod to its addresses, with spaces between."""
+
+EXACT_VIEWS = (THREADS, MESSAGES, SERVERS, ADDRESSES)
 IDS = {view.name: view.id for view in EXACT_VIEWS}
 """The name in the database of each exact view."""
 

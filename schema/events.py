@@ -114,6 +114,32 @@ class SandboxReserved(_Event, frozen=True, kw_only=True, tag="session.sandbox_re
     reservation: str
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One address (`host:port`) that a sandbox was tried to reach from, and what stands there.
+
+    `wall` is api, kubelet, metadata, sandbox, outside, database, bot, dns, ipv6 or gateway. `found`: closed, open, unshown (not
+    reached, but neither was it from elsewhere); reached for the gateway, which must be.
+    """
+
+    wall: str
+    found: str
+    address: str = ""
+
+
+class SandboxProbed(_Event, frozen=True, kw_only=True, tag="session.sandbox_probed"):
+    """Seen from inside, before anything of the session was in it: what the sandbox reaches."""
+
+    reservation: str
+    checks: tuple[Check, ...]
+
+
+class SandboxPlaced(_Event, frozen=True, kw_only=True, tag="session.sandbox_placed"):
+    """Which addresses the sandbox has in the network: from others, its session token is good for nothing."""
+
+    reservation: str
+    addresses: tuple[str, ...]
+
+
 class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready"):
     """The sandbox answers, and its supervisor has accepted our fencing epoch. `isolated`: by more than a process boundary."""
 
@@ -122,7 +148,7 @@ class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready
 
 
 class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost"):
-    """The sandbox is of no more use, for a reason people can read (no personal text)."""
+    """The sandbox is of no more use. `why`: gone, memory, evicted, node, start (not up in time) or walls (see SandboxProbed)."""
 
     reservation: str
     why: str
@@ -477,6 +503,8 @@ SessionEvent = (
     | SlotAsked
     | SlotLeft
     | SandboxReserved
+    | SandboxProbed
+    | SandboxPlaced
     | SandboxReady
     | SandboxLost
     | SandboxGone

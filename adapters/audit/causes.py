@@ -32,6 +32,8 @@ _LOOKS_FOR: Mapping[str, Sequence[tuple[str, str | None]]] = {
     "session.slot_asked": [("line", None), ("prompt", None), ("head", None)],
     "session.slot_left": [("line", None), ("head", None)],
     "session.sandbox_reserved": [("line", None), ("head", None)],
+    "session.sandbox_probed": [("reservation", "reservation")],
+    "session.sandbox_placed": [("reservation", "reservation")],
     "session.sandbox_ready": [("reservation", "reservation")],
     "session.sandbox_lost": [("reservation", "reservation")],
     "session.sandbox_gone": [("close", None), ("reservation", "reservation")],

@@ -190,6 +190,14 @@ class _Teller:
         self._mark(stored, "sandbox reserved")
         self._begin("sandbox", body["reservation"], stored.at, "sandbox")
 
+    def _on_session_sandbox_probed(self, stored: Stored, body: Body) -> None:
+        opened = [f"{check['wall']} {check.get('address', '')}" for check in body["checks"] if check["found"] == "open"]
+        text = "the sandbox reaches what must be closed" if opened else "the sandbox's walls hold"
+        self._mark(stored, text, "bad" if opened else "good", detail=", ".join(opened) or None)
+
+    def _on_session_sandbox_placed(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "sandbox has an address", detail=", ".join(body["addresses"]))
+
     def _on_session_sandbox_ready(self, stored: Stored, body: Body) -> None:
         isolated = body.get("isolated", True)
         text = "sandbox ready" if isolated else "sandbox ready, not isolated"

@@ -4,7 +4,7 @@ What Claude says is Markdown of its own; what tools print and people type is sho
 ours. Nothing pings but the one person whom a card names (the writer sees to that).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -165,7 +165,9 @@ def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
     if session.model:
         lines.append(say("head-model", model=plain(session.model)))
-    if session.ready and not session.isolated:
+    if session.ready and session.open_walls:
+        lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
+    elif session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
     ended = session.closing or session.closed
     return View(body="\n".join(lines), buttons=() if ended else (_button(session, say, "close"),))
@@ -298,13 +300,24 @@ def _cut(card: CutCard, session: Session, say: Texts) -> View:
 def _note(card: NoteCard, opened: Open, say: Texts) -> str:
     if card.what.startswith("notice-"):
         return _notice(card.what, opened(card.text), say)
-    detail = say.either(f"lost-{card.detail}", "lost-gone") if card.what == "sandbox-lost" else plain(card.detail)
+    match card.what:
+        case "sandbox-lost":
+            detail = say.either(f"lost-{card.detail}", "lost-gone")
+        case "sandbox-unwalled":
+            detail = _walls(card.detail.split(), say)
+        case _:
+            detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)
     why = opened(card.text).strip()
     return f"{told}\n{block(why[:_FAILED_CHARACTERS], 'text')}" if why else told
 
 
 # --- small things ----------------------------------------------------------------------------------------------------
+
+
+def _walls(walls: Iterable[str], say: Texts) -> str:
+    """What is behind each of them."""
+    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in walls)
 
 
 def _button(session: Session, say: Texts, kind: str, about: str = "", *, style: str = "secondary") -> Button:

@@ -33,6 +33,16 @@ head-closing = 📦 Ending the session…
 head-closed = 🏁 This session is closed.
 head-model = -# { $model }
 head-unwalled = -# ⚠️ This sandbox is only a folder on this machine: it is not walled off.
+head-open-walls = -# ⚠️ This sandbox is not walled off: it reaches { $walls }. Whoever runs this bot has allowed that (SANDBOX_ISOLATION).
+wall-api = the cluster's API server
+wall-kubelet = its node
+wall-metadata = the cloud's metadata service
+wall-sandbox = other sandboxes
+wall-outside = the internet
+wall-database = the database
+wall-bot = the bot
+wall-dns = DNS
+wall-ipv6 = the internet (IPv6)
 button-close = Close
 
 # --- a turn
@@ -105,10 +115,12 @@ continue-prompt = You were cut off in the middle of your last turn, and its outc
 
 # --- notes
 note-sandbox-lost = ⚠️ <@{ $person }>, the sandbox was lost ({ $detail }). What was only in it is gone. Write a message to go on in a new one, or close the session.
+note-sandbox-unwalled = 🧱 <@{ $person }>, no sandbox for now. Before anything of yours was in it, it was tried from inside: it reaches { $detail }, and must not. So it is removed and was not used. Whoever runs this bot has to look into the network policies of the cluster; then write a message to try again.
 lost-gone = it disappeared
 lost-start = it did not come up in time
 lost-memory = it ran out of memory
 lost-evicted = the cluster took its place away
+lost-walls = it is not walled off
 lost-node = its machine does not answer any more
 note-cli-broken = ❌ <@{ $person }>, Claude Code ended three times in a row (status { $detail }) and was not started again. Write a message to try once more.
 note-turn-completed = 🔔 <@{ $person }>, Claude is done.

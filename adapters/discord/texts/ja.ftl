@@ -33,6 +33,16 @@ head-closing = 📦 セッションを終了しています…
 head-closed = 🏁 このセッションは終了しました。
 head-model = -# { $model }
 head-unwalled = -# ⚠️ このサンドボックスはこのマシンの単なるフォルダで、隔離されていません。
+head-open-walls = -# ⚠️ このサンドボックスは隔離されていません（届いてしまう先：{ $walls }）。このボットの運用者がそれを許しています（SANDBOX_ISOLATION）。
+wall-api = クラスターの API サーバー
+wall-kubelet = 動いているノード
+wall-metadata = クラウドのメタデータサービス
+wall-sandbox = ほかのサンドボックス
+wall-outside = インターネット
+wall-database = データベース
+wall-bot = ボット
+wall-dns = DNS
+wall-ipv6 = インターネット（IPv6）
 button-close = 終了
 
 # --- ターン
@@ -102,10 +112,12 @@ continue-prompt = 直前のターンは途中で切れ、結果が分かりま�
 
 # --- お知らせ
 note-sandbox-lost = ⚠️ <@{ $person }> さん、サンドボックスが失われました（{ $detail }）。その中にしかなかったものは残っていません。メッセージを書くと新しいサンドボックスで続けます。終了することもできます。
+note-sandbox-unwalled = 🧱 <@{ $person }> さん、今はサンドボックスを渡せません。何も入れないうちに中から試したところ、届いてはならない先（{ $detail }）に届きました。使わずに片づけます。このボットの運用者がクラスターのネットワークポリシーを直したあとで、メッセージを書くともう一度試します。
 lost-gone = 消えました
 lost-start = 時間内に起動しませんでした
 lost-memory = メモリが足りなくなりました
 lost-evicted = クラスターが場所を取り上げました
+lost-walls = 隔離されていません
 lost-node = 動いていたマシンが応答しなくなりました
 note-cli-broken = ❌ <@{ $person }> さん、Claude Code が三回続けて終了したため（終了状態 { $detail }）、起動をやめました。メッセージを書くともう一度試します。
 note-turn-completed = 🔔 <@{ $person }> さん、Claude の作業が終わりました。

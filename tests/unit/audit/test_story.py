@@ -35,6 +35,8 @@ def story(text: Any = HOSTILE) -> Story:
             event(2, "session.thread_opened", {"thread": "99"}),
             event(3, "session.slot_asked", {"place": 2}),
             event(5, "session.sandbox_reserved", {"reservation": "r"}),
+            event(5, "session.sandbox_probed", {"reservation": "r", "checks": [{"wall": "api", "found": "open"}]}),
+            event(5, "session.sandbox_placed", {"reservation": "r", "addresses": ["10.0.0.1"]}),
             event(6, "session.sandbox_ready", {"reservation": "r", "isolated": False}),
             event(7, "session.prompt_queued", {"prompt": "p", "by": "77", "text": text}),
             event(8, "session.turn_started", {"turn": 1, "prompt": "p", "by": "77"}),

@@ -244,6 +244,10 @@ def test_an_erased_question_can_still_be_answered() -> None:
         ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, model="claude_x"), "claude\\_x"),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False), "not walled off"),
+        (
+            Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False, open_walls=("api",)),
+            "it reaches the cluster's API server. Whoever",
+        ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, crashes=3), "does not start here"),
         (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
         (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
@@ -277,7 +281,8 @@ def test_a_cut_turn_offers_to_go_on() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
-    "what", ["sandbox-lost", "cli-broken", "turn-failed", "handover-kept", "disk-stopped", "notice-x"]
+    "what",
+    ["sandbox-lost", "sandbox-unwalled", "cli-broken", "turn-failed", "handover-kept", "disk-stopped", "notice-x"],
 )
 def test_a_note_tells_what_happened(what: str, language: str) -> None:
     (shown,) = show(NoteCard(part="note:1", what=what, detail="oom", text=box("why ```"), mention="7"), locale=language)

@@ -16,10 +16,13 @@ from tests.unit.engine.given import (
     CUT,
     LOST,
     OPENED,
+    PROBED,
     READY,
     REQUESTED,
+    RESERVED,
     SENT,
     STARTER,
+    UNWALLED,
     WORKING,
     after,
     given,
@@ -192,6 +195,14 @@ def test_a_cut_turn_asks_how_to_go_on_until_somebody_said() -> None:
 
 def test_a_lost_sandbox_is_said() -> None:
     assert notes(given(*LOST)) == ["sandbox-lost"]
+
+
+def test_a_sandbox_that_was_not_walled_off_is_told_with_what_it_reaches() -> None:
+    session = given(*UNWALLED)
+    told = [(one.what, one.detail, one.mention) for one in session.cards if isinstance(one, NoteCard)]
+    assert told == [("sandbox-unwalled", "api kubelet", STARTER)]
+    assert given(*RESERVED, PROBED).open_walls == ("api", "kubelet")
+    assert after(session, e.SandboxGone(reservation="s-1"), e.SandboxReserved(reservation="s-2")).open_walls == ()
 
 
 @pytest.mark.parametrize(("how", "what"), [("posted", []), ("empty", []), ("kept", ["handover-kept"])])

@@ -4,7 +4,7 @@ import pytest
 
 from engine.effects import Performer
 from engine.line import Joint
-from engine.ports import File, SandboxGone
+from engine.ports import File, SandboxGone, Unwalled
 from engine.session import Session
 from engine.todo import (
     Attach,
@@ -102,6 +102,16 @@ async def test_a_reply_that_was_told_meanwhile_is_not_told_again(ports: Ports) -
 async def test_a_sandbox_that_is_gone_is_lost(ports: Ports, gone: SandboxGone, why: str) -> None:
     ports.plan("attach", gone)
     assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why=why)]
+
+
+async def test_a_sandbox_that_is_not_walled_off_is_told_and_lost(ports: Ports) -> None:
+    checks = (e.Check(wall="api", found="open", address="10.96.0.1:443"), e.Check(wall="dns", found="closed"))
+    ports.plan("attach", Unwalled(checks))
+    assert await reports(ports, Attach(reservation=R)) == [
+        e.SandboxProbed(reservation=R, checks=checks),
+        e.SandboxLost(reservation=R, why="walls"),
+    ]
+    assert str(Unwalled(checks)) == "the sandbox reaches what must be closed to it: api (10.96.0.1:443)"
 
 
 async def test_what_a_session_made_is_posted(ports: Ports) -> None:
