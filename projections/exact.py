@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from schema.events import Event, Received, ServerOwned, ThreadOpened
+from schema.events import Closed, Event, Received, Requested, ServerOwned, ThreadOpened
 
 Change = tuple[str, str | None]
 """A key and its new value; None takes the key away."""
@@ -58,7 +58,16 @@ def _server(stream: str, event: Event) -> Change | None:
 SERVERS = ExactView(name="servers", version=1, kinds=(ServerOwned,), change=_server)
 """From the id of a server to who owns it, as Discord says, and where it posts its own news, with a space between."""
 
-EXACT_VIEWS = (THREADS, MESSAGES, SERVERS)
+
+def _running(stream: str, event: Event) -> Change | None:
+    session = stream.removeprefix("session:")
+    return (session, f"{event.guild} {event.by}") if isinstance(event, Requested) else (session, None)
+
+
+RUNNING = ExactView(name="running", version=1, kinds=(Requested, Closed), change=_running)
+"""From the id of each session that is not closed to its server and who started it, with a space between."""
+
+EXACT_VIEWS = (THREADS, MESSAGES, SERVERS, RUNNING)
 IDS = {view.name: view.id for view in EXACT_VIEWS}
 """The name in the database of each exact view."""
 

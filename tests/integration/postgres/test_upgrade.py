@@ -120,6 +120,7 @@ async def test_what_older_processes_do_not_need_may_be_taken_away_at_once(old: s
     async with open_log(old) as log:
         await spend(log, 1)
         assert (await verify(log.pool, MASTER)).problems == ()
+        assert await log.rows("running") == {"101": "5 1", "102": "5 2"}  # which the older release did not keep
 
 
 async def test_a_new_database_gets_both_phases_at_once(dsn: str, connection: Connection) -> None:

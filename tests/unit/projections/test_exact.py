@@ -1,7 +1,7 @@
 import msgspec
 
-from projections.exact import EXACT_VIEWS, IDS, MESSAGES, THREADS, changes
-from schema.events import Received, SlotAsked, ThreadOpened
+from projections.exact import EXACT_VIEWS, IDS, MESSAGES, RUNNING, THREADS, changes
+from schema.events import Closed, Received, Requested, SlotAsked, ThreadOpened
 from tests.golden.samples import sample
 
 
@@ -16,6 +16,12 @@ def test_a_thread_leads_to_its_session() -> None:
 def test_a_thread_leads_to_its_last_message() -> None:
     assert changes("inbox:1", received("message")) == [(MESSAGES.id, ("99", "5"))]
     assert changes("inbox:1", received("interaction")) == []
+
+
+def test_a_session_runs_from_its_request_until_it_is_closed() -> None:
+    begun = Requested(by="3", locale="ja", guild="5", channel="6")
+    assert changes("session:7", begun) == [(RUNNING.id, ("7", "5 3"))]
+    assert changes("session:7", Closed()) == [(RUNNING.id, ("7", None))]
 
 
 def test_other_events_change_nothing() -> None:
