@@ -151,7 +151,7 @@ class EventLog(Protocol):
         ...
 
     async def rows(self, view: str) -> dict[str, str]:
-        """The whole exact view named `view`. Raises TryAgain."""
+        """The whole exact view named `view`, in the order in which its keys were last set. Raises TryAgain."""
         ...
 
     def subscribe(self, callback: Callable[[Committed], None]) -> Callable[[], None]:
