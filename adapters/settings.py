@@ -159,9 +159,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         egress_url=read.optional("EGRESS_URL", parsers.url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
         sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
-        max_sandboxes=read(
-            "MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3
-        ),
+        max_sandboxes=_limit(read),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
         permission_seconds=read(
@@ -210,6 +208,18 @@ def load_log(environ: Mapping[str, str]) -> tuple[Database, Path | None]:
     database, key_file = _database(read), read.optional("LOG_KEY_FILE", parsers.key_file, _KEY_FILE)
     read.finish()
     return database, key_file
+
+
+def load_limit(environ: Mapping[str, str]) -> int:
+    """How many sandboxes may live at once: for who only asks. Raises SettingsError."""
+    read = _Reader(environ)
+    limit = _limit(read)
+    read.finish()
+    return limit
+
+
+def _limit(read: "_Reader") -> int:
+    return read("MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3)
 
 
 _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it safe, and out of the database"

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     IS_BOT = "is_bot"
     IS_MEMBER = "is_member"
     IS_OWNER = "is_owner"
+    LEAVING = "leaving"
     LAST_OWNER = "last_owner"
     MALFORMED = "malformed"
     NOT_HERE = "not_here"
@@ -168,6 +169,13 @@ class Grant(_Command, frozen=True, kw_only=True):
     reservation: str
 
 
+class Dismiss(_Command, frozen=True, kw_only=True):
+    """`by` removed `person` from the server: nothing of theirs goes on."""
+
+    person: str
+    by: str
+
+
 class Report(_Command, frozen=True, kw_only=True):
     """An effect found out what `event` says. Recorded as it is when the session still has use for it."""
 
@@ -191,6 +199,7 @@ Command = (
     | ChangeThread
     | Reject
     | Grant
+    | Dismiss
     | Report
     | Tick
 )
@@ -245,6 +254,13 @@ class ListMembers(_Command, frozen=True, kw_only=True):
     """Tell who may do what."""
 
 
+class EndSessions(_Command, frozen=True, kw_only=True):
+    """`person` was removed, and these `sessions` of the server are open."""
+
+    person: str
+    sessions: tuple[str, ...]
+
+
 class GuildReport(_Command, frozen=True, kw_only=True):
     """An effect of the server found out what `event` says."""
 
@@ -259,6 +275,7 @@ GuildCommand = (
     | AddMember
     | DeleteMember
     | ListMembers
+    | EndSessions
     | Reject
     | GuildReport
     | Tick

@@ -16,6 +16,7 @@ from engine.commands import (
     Close,
     Command,
     Context,
+    Dismiss,
     Edit,
     Grant,
     Reason,
@@ -72,6 +73,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return [_refused(context, command.reason, command.detail)]
         case Grant():
             return _grant(session, command, context)
+        case Dismiss():
+            return _dismiss(session, command, context)
         case Report():
             return _report(session, command.event, context)
         case Tick():
@@ -172,12 +175,22 @@ def _is_queued(session: Session, prompt: str) -> bool:
 def _stop(session: Session, command: Stop, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context):
         return refusal
-    running = session.turn.turn if session.turn else session.turns + 1 if session.sent else 0
+    running = _running(session)
     if not running or (command.turn is not None and command.turn != running):
         return [_refused(context, Reason.NOT_RUNNING)]
-    if (session.turn and session.turn.stop_by) or session.stop_early:
+    if _stops(session):
         return [_noted(context, "stopping")]
     return [e.StopAsked(turn=running, by=context.by)]
+
+
+def _running(session: Session) -> int:
+    """The number of the turn that runs, or is about to; 0 for none."""
+    return session.turn.turn if session.turn else session.turns + 1 if session.sent else 0
+
+
+def _stops(session: Session) -> bool:
+    """Whether somebody wants that turn to end already."""
+    return bool((session.turn and session.turn.stop_by) or session.stop_early)
 
 
 def _answer(session: Session, command: Answer, context: Context) -> list[e.SessionEvent]:
@@ -220,6 +233,20 @@ def _thread_is(session: Session, changed: e.ThreadChanged) -> list[e.SessionEven
     if changed.what == "deleted" and not session.closing:
         return [changed, e.CloseAsked(by=changed.by, why="deleted")]
     return [changed]
+
+
+def _dismiss(session: Session, command: Dismiss, context: Context) -> list[e.SessionEvent]:
+    """The session of whoever was removed ends; in another's, what they asked for does."""
+    if session.closing or session.closed:
+        return [_noted(context, "dismissed")]
+    if session.starter == command.person:
+        return [e.CloseAsked(by=command.by, why="removed")]
+    queued = [one.prompt for one in session.queue if one.by == command.person]
+    ended: list[e.SessionEvent] = [e.PromptRemoved(prompt=prompt, by=command.by) for prompt in queued]
+    running = session.turn or session.sent
+    if running and running.by == command.person and not _stops(session):
+        ended.append(e.StopAsked(turn=_running(session), by=command.by))
+    return ended or [_noted(context, "dismissed")]
 
 
 # --- what effects found out ------------------------------------------------------------------------------------------

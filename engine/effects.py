@@ -7,7 +7,7 @@ the actor records them.
 from typing import Protocol, assert_never
 
 from engine import line
-from engine.guild import Guild, GuildEffect, ShowNotice
+from engine.guild import DismissPerson, Guild, GuildEffect, ShowNotice
 from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone, Unwalled
 from engine.todo import (
     AskSlot,
@@ -44,6 +44,10 @@ class GuildContext(Protocol):
 
     async def report(self, event: e.Event) -> None:
         """Record what the effect found out, if the server still has use for it."""
+        ...
+
+    async def dismiss(self, person: str) -> None:
+        """Record, in one append, that every open session of the server is told of the removal. Raises TryAgain."""
         ...
 
 
@@ -91,6 +95,8 @@ class Performer:
                 if notice := guild.notice(effect.part):
                     message = await self._chat.notify(guild, notice)
                     await context.report(e.NoticeShown(part=notice.part, message=message, rev=notice.rev))
+            case DismissPerson():
+                await context.dismiss(effect.person)
             case TellOutcome():
                 reply = next((one for one in guild.replies if one.to == effect.to), None)
                 if reply:

@@ -438,10 +438,13 @@ def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> N
 
 def _close_asked(s: Session, event: e.CloseAsked, at: int, cause: int) -> None:
     s.closing = event.why
-    if s.thread:
-        _reply(s, cause, at, "closing", event.by, s.locale)
+    removed = event.why == "removed"
+    if not s.thread:
+        _reply(s, s.request, at, "refused-stranger" if removed else "start-failed", s.starter, s.locale)
+    elif removed:
+        _note(s, "removed", mention=s.starter, detail=event.by)
     else:
-        _reply(s, s.request, at, "start-failed", s.starter, s.locale)
+        _reply(s, cause, at, "closing", event.by, s.locale)
     _touch_head(s)
 
 

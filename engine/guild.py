@@ -65,6 +65,13 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         return self.part.partition(":")[0]
 
 
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who removed somebody, by the command at position `cause` (0: none)."""
+
+    by: str
+    cause: int
+
+
 class ShowNotice(BaseEffect, frozen=True, kw_only=True):
     """Bring one message of the server up to date."""
 
@@ -75,11 +82,24 @@ class ShowNotice(BaseEffect, frozen=True, kw_only=True):
         return f"notice:{self.part}"
 
 
-GuildEffect = ShowNotice | TellOutcome
+class DismissPerson(BaseEffect, frozen=True, kw_only=True):
+    """Tell every open session of the server that somebody was removed."""
+
+    person: str
+
+    @property
+    def key(self) -> str:
+        return f"dismiss:{self.person}"
+
+
+GuildEffect = ShowNotice | DismissPerson | TellOutcome
 
 
 class Guild(msgspec.Struct, kw_only=True):
-    """The state of one server. `left`: who was an owner and is not any more; `again`: when who was denied may ask again (µs)."""
+    """The state of one server. `left`: who was an owner and is not any more; `again`: when who was denied may ask again (µs).
+
+    `leaving`: who was removed, while sessions that were open then may not know it yet.
+    """
 
     id: str = ""
     version: int = 0
@@ -87,6 +107,7 @@ class Guild(msgspec.Struct, kw_only=True):
     news: str = ""
     roles: dict[str, Role] = {}
     left: frozenset[str] = frozenset()
+    leaving: dict[str, Removal] = {}
     requests: dict[str, Request] = {}
     again: dict[str, int] = {}
     notices: tuple[Notice, ...] = ()
@@ -228,12 +249,17 @@ def _give(g: Guild, person: str, role: Role) -> None:
     g.again = {one: when for one, when in g.again.items() if one != person}
 
 
-def _role_taken(g: Guild, event: e.RoleTaken, _at: int, _cause: int) -> None:
+def _role_taken(g: Guild, event: e.RoleTaken, _at: int, cause: int) -> None:
     if event.role == Role.OWNER:
         g.roles = {**g.roles, event.person: Role.USER}
         g.left |= {event.person}
     else:
         g.roles = {person: role for person, role in g.roles.items() if person != event.person}
+        g.leaving = {**g.leaving, event.person: Removal(by=event.by, cause=cause)}
+
+
+def _cleared(g: Guild, event: e.Cleared, _at: int, _cause: int) -> None:
+    g.leaving = {person: removal for person, removal in g.leaving.items() if person != event.person}
 
 
 def _refused(g: Guild, event: e.GuildRefused, at: int, cause: int) -> None:
@@ -288,6 +314,7 @@ _EVENTS: dict[type, Callable[[Guild, Any, int, int], None]] = {
     e.AccessDecided: _access_decided,
     e.RoleGiven: _role_given,
     e.RoleTaken: _role_taken,
+    e.Cleared: _cleared,
     e.GuildRefused: _refused,
     e.GuildNoted: _noted,
     e.NoticeShown: _notice_shown,
@@ -302,7 +329,8 @@ _EVENTS: dict[type, Callable[[Guild, Any, int, int], None]] = {
 def effects(guild: Guild) -> list[GuildEffect]:
     """Everything the server wants done, those included that were given up."""
     shown: list[GuildEffect] = [ShowNotice(part=one.part) for one in guild.notices if one.shown < one.rev]
-    return [*shown, *(TellOutcome(to=reply.to) for reply in guild.replies)]
+    removed = [DismissPerson(person=person) for person in guild.leaving]
+    return [*removed, *shown, *(TellOutcome(to=reply.to) for reply in guild.replies)]
 
 
 def todo(guild: Guild) -> tuple[Wanted[GuildEffect], ...]:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from engine.actor import Actor, Handle
-from engine.commands import Context, GuildCommand, GuildReport, Reason, Reject
+from engine.commands import Context, EndSessions, GuildCommand, GuildReport, Reason, Reject
 from engine.guild import Guild, GuildEffect, deadlines, evolve, fold, stream, todo
 from engine.guild_decide import decide, install
 from engine.host import Host
@@ -41,6 +43,13 @@ class GuildActor(Actor[Guild]):
         assert isinstance(event, e.GuildEvent)
         await self.send(GuildReport(event=event))
 
+    async def dismiss(self, person: str) -> None:
+        """What is open now was begun before the removal, or by somebody else: whoever is removed begins nothing (P6)."""
+        mine = f"{self.target.removeprefix('guild:')} "
+        running = await self.host.log.rows("running")
+        sessions = tuple(session for session, value in running.items() if value.startswith(mine))
+        await self.send(EndSessions(person=person, sessions=sessions))
+
     def fold(self, recorded: Sequence[Recorded]) -> Guild:
         return fold(recorded, self.state)
 
@@ -59,9 +68,29 @@ class GuildActor(Actor[Guild]):
     async def answer(self, command: Any, context: Context, *, settles: int) -> None:
         if not isinstance(command, GuildCommand):
             command = Reject(reason=Reason.MALFORMED)
+        if isinstance(command, EndSessions) and (removal := self.state.leaving.get(command.person)):
+            context = msgspec.structs.replace(context, cause=removal.cause)
         events = decide(self.state, command, context)
         if events:
             await self.append(events, context, settles=settles)
 
+    def new_handle(self) -> "GuildHandle":
+        return GuildHandle(self)
+
     async def perform(self, effect: Any, handle: Handle[Guild]) -> None:
+        assert isinstance(handle, GuildHandle)
         await self.host.performer.perform_for_guild(effect, handle)
+
+
+class GuildHandle(Handle[Guild]):
+    """What one run of one effect holds of a server: `engine.effects.GuildContext`."""
+
+    __slots__ = ("_guild_actor",)
+
+    def __init__(self, actor: GuildActor) -> None:
+        super().__init__(actor)
+        self._guild_actor = actor
+
+    async def dismiss(self, person: str) -> None:
+        """Tell every open session that somebody was removed."""
+        await self._guild_actor.dismiss(person)

@@ -6,6 +6,8 @@ A command of a person always yields at least one event, its outcome; a refusal i
 
 from typing import assert_never
 
+import msgspec
+
 from engine.commands import (
     AddMember,
     AskAccess,
@@ -13,6 +15,7 @@ from engine.commands import (
     Context,
     DecideAccess,
     DeleteMember,
+    EndSessions,
     GuildCommand,
     GuildReport,
     ListMembers,
@@ -23,6 +26,7 @@ from engine.commands import (
     Tick,
 )
 from engine.guild import Guild, Request, todo
+from engine.retry import LONGEST
 from schema import events as e
 
 
@@ -49,10 +53,12 @@ def decide(guild: Guild, command: GuildCommand, context: Context) -> list[e.Guil
             return _delete(guild, command, context)
         case ListMembers():
             return _strangers_refusal(guild, context) or [_noted(context, "members")]
+        case EndSessions():
+            return _end_sessions(guild, command)
         case Reject():
             return [_refused(context, command.reason, command.detail)]
         case GuildReport():
-            return _report(guild, command.event)
+            return _report(guild, command.event, context)
         case Tick():
             return _tick(guild, context)
         case _:
@@ -164,6 +170,8 @@ def _decide_access(guild: Guild, command: DecideAccess, context: Context) -> lis
         return [_refused(context, Reason.ACCESS_OVER), _decided(request, "", "expired")]
     if command.choice == "denied":
         return [_decided(request, context.by, "denied", again=context.at + context.policy.access_again)]
+    if request.by in guild.leaving:
+        return [_refused(context, Reason.LEAVING, request.by)]
     return [e.RoleGiven(person=request.by, role=Role.USER, by=context.by), _decided(request, context.by, "approved")]
 
 
@@ -189,6 +197,8 @@ def _wrong_member(guild: Guild, command: AddMember) -> Reason | None:
         return Reason.IS_BOT
     if not command.here:
         return Reason.NOT_HERE
+    if command.person in guild.leaving:  # what they begin from now on would end with what they had
+        return Reason.LEAVING
     if now is Role.OWNER:
         return Reason.IS_OWNER
     return Reason.IS_MEMBER if now is command.role else None
@@ -211,10 +221,19 @@ def _delete(guild: Guild, command: DeleteMember, context: Context) -> list[e.Gui
     ]
 
 
+def _end_sessions(guild: Guild, command: EndSessions) -> list[e.GuildEvent]:
+    """All of them in one append: whoever starts a session later was not removed then."""
+    removal = guild.leaving.get(command.person)
+    if removal is None:
+        return []
+    told = [e.Dismissed(session=session, person=command.person, by=removal.by) for session in command.sessions]
+    return [*told, e.Cleared(person=command.person)]
+
+
 # --- what effects found out, and time --------------------------------------------------------------------------------
 
 
-def _report(guild: Guild, event: e.GuildEvent) -> list[e.GuildEvent]:
+def _report(guild: Guild, event: e.GuildEvent, context: Context) -> list[e.GuildEvent]:
     """What the server still has use for; the rest is a straggler of an effect that was overtaken."""
     match event:
         case e.NoticeShown():
@@ -222,18 +241,20 @@ def _report(guild: Guild, event: e.GuildEvent) -> list[e.GuildEvent]:
         case e.GuildReplied():
             return [event] if any(one.to == event.to for one in guild.replies) else []
         case e.GuildEffectFailed():
-            return _failed(guild, event)
+            return _failed(guild, event, context)
         case _:
             return []
 
 
-def _failed(guild: Guild, event: e.GuildEffectFailed) -> list[e.GuildEvent]:
+def _failed(guild: Guild, event: e.GuildEffectFailed, context: Context) -> list[e.GuildEvent]:
     """A failure. What can never be shown or told is not wanted any more."""
     if not any(one.effect.key == event.what for one in todo(guild)):
         return []
     if event.retry is not None:
         return [event]
     kind, _, name = event.what.partition(":")
+    if kind == "dismiss":  # never given up: what was taken from them would go on
+        return [msgspec.structs.replace(event, retry=context.at + LONGEST)]
     if kind == "reply":
         return [event, e.GuildReplied(to=int(name), late=True)]
     notice = guild.notice(name)

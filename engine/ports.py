@@ -11,7 +11,8 @@
          ├─ Duplicate        the idempotency key is in the log already, at `position`
          └─ Settled          the work this append answers has its outcome already
 
-Adapters translate their drivers' errors into these, in one place each. Nothing here does I/O.
+Adapters translate their drivers' errors into these, in one place each. Nothing here does I/O. It is one file because
+it is all that the engine asks of the world: whoever writes an adapter reads this and nothing else.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -161,7 +162,7 @@ class EventLog(Protocol):
         ...
 
     async def rows(self, view: str) -> dict[str, str]:
-        """The whole exact view named `view`. Raises TryAgain."""
+        """The whole exact view named `view`, in the order in which its keys were last set. Raises TryAgain."""
         ...
 
     def subscribe(self, callback: Callable[[Committed], None]) -> Callable[[], None]:

@@ -5,16 +5,37 @@ is therefore nothing but keyed changes, each decided from one event alone: set a
 
 A view's `version` is part of its name in the database: another meaning is another version, never an edit. A new view or
 version over a log that has events already needs a migration that fills it.
+
+`fold` is the same by itself: what a view must be like, for who builds it anew and compares.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from schema.events import Event, Received, SandboxGone, SandboxPlaced, ServerOwned, ThreadOpened
+from schema.envelope import Recorded
+from schema.events import (
+    Asked,
+    Closed,
+    Event,
+    Granted,
+    Left,
+    OwnerConfirmed,
+    Received,
+    Released,
+    Requested,
+    RoleGiven,
+    RoleTaken,
+    SandboxGone,
+    SandboxPlaced,
+    ServerOwned,
+    ThreadOpened,
+)
 
 Change = tuple[str, str | None]
 """A key and its new value; None takes the key away."""
+Row = tuple[str, int]
+"""The value of a key, and the position of the event that set it."""
 
 
 class ExactView(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +89,53 @@ def _address(stream: str, event: Event) -> Change | None:
 ADDRESSES = ExactView(name="addresses", version=1, kinds=(SandboxPlaced, SandboxGone), change=_address)
 """From a reservation whose sandbox is a pod to its addresses, with spaces between."""
 
-EXACT_VIEWS = (THREADS, MESSAGES, SERVERS, ADDRESSES)
+
+def _running(stream: str, event: Event) -> Change | None:
+    session = stream.removeprefix("session:")
+    return (session, f"{event.guild} {event.by}") if isinstance(event, Requested) else (session, None)
+
+
+RUNNING = ExactView(name="running", version=1, kinds=(Requested, Closed), change=_running)
+"""From the id of each session that is not closed to its server and who started it, with a space between."""
+
+
+def _member(stream: str, event: Event) -> Change:
+    assert isinstance(event, OwnerConfirmed | RoleGiven | RoleTaken)
+    match event:
+        case OwnerConfirmed():
+            role = "owner"
+        case RoleGiven():
+            role = event.role
+        case RoleTaken():  # an owner is left a user
+            role = "user" if event.role == "owner" else None
+    return f"{stream.removeprefix('guild:')} {event.person}", role
+
+
+MEMBERS = ExactView(name="members", version=1, kinds=(OwnerConfirmed, RoleGiven, RoleTaken), change=_member)
+"""From the ids of a server and a person, with a space between, to the role: owner or user. Nobody else may do anything."""
+
+
+def _quota(stream: str, event: Event) -> Change:
+    del stream
+    assert isinstance(event, Asked | Granted | Left | Released)
+    match event:
+        case Asked():
+            return event.session, WAITS
+        case Granted():
+            return event.session, event.reservation
+        case Left():
+            return event.session, None
+        case Released():
+            return event.reservation.rpartition("-")[0], None
+
+
+WAITS = ""
+QUOTA = ExactView(name="quota", version=1, kinds=(Asked, Granted, Left, Released), change=_quota)
+"""From the id of a session to the reservation it holds, `WAITS` for one in the line: in the order of the rows."""
+
+EXACT_VIEWS = (THREADS, MESSAGES, SERVERS, ADDRESSES, RUNNING, MEMBERS, QUOTA)
+EXACT = {view.name: view for view in EXACT_VIEWS}
+"""By name."""
 IDS = {view.name: view.id for view in EXACT_VIEWS}
 """The name in the database of each exact view."""
 
@@ -84,3 +151,17 @@ def changes(stream: str, event: Event) -> list[tuple[str, Change]]:
         return []
     views = _BY_KIND[type(event)]
     return [(view.id, change) for view in views if (change := view.change(stream, event)) is not None]
+
+
+def fold(view: ExactView, rows: dict[str, Row], page: Iterable[Recorded]) -> None:
+    """Bring the rows of `view` from before `page` to after it. They are in the order of their positions."""
+    for recorded in page:
+        if not isinstance(recorded.event, view.kinds):
+            continue
+        change = view.change(recorded.stream, recorded.event)
+        if change is None:
+            continue
+        key, value = change
+        rows.pop(key, None)
+        if value is not None:
+            rows[key] = (value, recorded.position)

@@ -308,7 +308,7 @@ class EffectFailed(_Event, frozen=True, kw_only=True, tag="session.effect_failed
 
 
 class CloseAsked(_Event, frozen=True, kw_only=True, tag="session.close_asked"):
-    """The session ends: hand-over, then the sandbox goes. `why` is asked, deleted or failed."""
+    """The session ends: hand-over, then the sandbox goes. `why` is asked, deleted, failed or removed (whoever started it)."""
 
     by: str
     why: str
@@ -384,6 +384,20 @@ class RoleTaken(_Event, frozen=True, kw_only=True, tag="guild.role_taken"):
     person: str
     role: str
     by: str
+
+
+class Dismissed(_Event, frozen=True, kw_only=True, tag="guild.dismissed"):
+    """`by` removed `person`: in `session`, which was open then, nothing of theirs goes on. Work for that session."""
+
+    session: str
+    person: str
+    by: str
+
+
+class Cleared(_Event, frozen=True, kw_only=True, tag="guild.cleared"):
+    """Every session that was open when `person` was removed has been told so."""
+
+    person: str
 
 
 class GuildRefused(_Event, frozen=True, kw_only=True, tag="guild.refused"):
@@ -537,6 +551,8 @@ GuildEvent = (
     | AccessDecided
     | RoleGiven
     | RoleTaken
+    | Dismissed
+    | Cleared
     | GuildRefused
     | GuildNoted
     | NoticeShown

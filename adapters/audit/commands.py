@@ -23,10 +23,9 @@ from adapters.audit.show import Screen, clock
 from adapters.audit.source import Misused, NotFound, Shown, Source, Where, open_source
 from adapters.audit.texts import Texts, iso, jsonable, record
 from adapters.audit.times import parse_time
-from adapters.postgres.audit import Search, Stored
+from adapters.postgres.audit import History, Search, Stored
 from engine.evolve import fold
 from engine.session import Session
-from schema.codec import decode
 from schema.envelope import Recorded
 
 NOT_AS_IT_SHOULD_BE = 4
@@ -153,19 +152,10 @@ def state(thread: str, *, at: str | None = None, where: Where = _WHERE, shown: S
 
 async def _state(thread: str, position: int | None, until: int | None, shown: Shown, source: Source) -> None:
     session = await source.session(thread)
-    own = [one for one in await source.history.of_session(session) if one.stream == f"session:{session}"]
-    if position is not None:
-        own = [one for one in own if one.position <= position]
-    if until is not None:
-        later = (index for index, one in enumerate(own) if one.at > until)
-        own = own[: next(later, len(own))]
-    if not own:
-        raise NotFound("the session did not exist yet")
-    folded = fold(map(recorded, own), Session())
+    folded, last = await state_at(source.history, session, position=position, until=until)
     texts = await texts_of(source, shown)
     fields = await texts.opened(msgspec.to_builtins(folded, builtin_types=(bytes,)))
     fields["delivered"] = sorted(fields["delivered"])  # a set has no order to be shown in
-    last = own[-1]
     if shown.json:
         write_json({"at": iso(last.at), "position": last.position, "phase": folded.phase, "state": jsonable(fields)})
         return
@@ -175,19 +165,16 @@ async def _state(thread: str, position: int | None, until: int | None, shown: Sh
     screen.fields({name: value for name, value in fields.items() if value != default[name]})
 
 
-def recorded(stored: Stored) -> Recorded:
-    """A stored event as the engine reads it. Raises CodecError."""
-    return Recorded(
-        position=stored.position,
-        stream=stored.stream,
-        version=stored.version,
-        at=stored.at,
-        actor=stored.actor,
-        cause=stored.cause,
-        key=stored.key,
-        hash=stored.hash,
-        event=decode(stored.kind, stored.payload, stored.position),
-    )
+async def state_at(
+    history: History, session: str, *, position: int | None = None, until: int | None = None
+) -> tuple[Session, Recorded]:
+    """A session as it was at a position or a time (µs), and its last event then. Raises NotFound, CodecError."""
+    own = await history.stream(f"session:{session}", position=position)
+    if until is not None:
+        own = own[: next((index for index, one in enumerate(own) if one.at > until), len(own))]
+    if not own:
+        raise NotFound("the session did not exist yet")
+    return fold(own, Session()), own[-1]
 
 
 # --- why -------------------------------------------------------------------------------------------------------------

@@ -102,6 +102,12 @@ class Source(msgspec.Struct, frozen=True):
         """For who writes: raises GiveUp when the database is not of this release."""
         await self.history.check(older=False)
 
+    async def complete(self) -> None:
+        """For who reads exact views: raises GiveUp, or Refused when one of them may lack what an older release appended."""
+        await self.current()
+        if not await self.history.finished():
+            raise Refused("an upgrade is not finished, so this may not be complete: discord-claude migrate --finish")
+
     async def session(self, thread: str) -> str:
         """The session that `thread` (or the session's own id) names. Raises NotFound."""
         session = await self.history.session_of(thread)

@@ -22,11 +22,13 @@ from adapters.audit.source import Misused, NotFound, Source, Where
 from adapters.audit.tables import table
 from adapters.audit.texts import iso
 from adapters.audit.times import parse_time
+from adapters.postgres.exact import rebuild_exact
 from adapters.postgres.rebuild import Outcome, reading
 from adapters.postgres.rebuild import rebuild as build_anew
 from adapters.postgres.views import Lag, lags, read_view
 from projections import prices as pricing
 from projections import sessions as sessions_view
+from projections.exact import EXACT, ExactView
 from projections.followed import FOLLOWED
 from projections.keyed import Keyed
 from projections.sessions import SESSIONS
@@ -36,6 +38,7 @@ _WHERE = Where()
 _PARTS = ("day", "person", "model")
 _MOST_SHOWN = 20
 _MINUTE = 60_000_000  # µs
+_VIEWS = {**EXACT, **FOLLOWED}
 
 
 def _now() -> int:
@@ -249,7 +252,10 @@ def views(*, json: Flag = False, where: Where = _WHERE) -> int:
 async def _views(json: bool, source: Source) -> None:  # noqa: FBT001 - a flag of the command line
     await source.current()
     found = {lag.view: lag for lag in await lags(source.history.pool)}
+    head = await source.history.head()
     if json:
+        for name, exact in EXACT.items():
+            write_json({"view": name, "version": exact.version, "built": exact.version, "position": head, "behind": 0})
         for name, view in FOLLOWED.items():
             lag = found.get(name)
             built = {"built": lag.version, "position": lag.position, "behind": lag.events} if lag else {"built": None}
@@ -257,7 +263,10 @@ async def _views(json: bool, source: Source) -> None:  # noqa: FBT001 - a flag o
         return
     table(
         ("view", ">version", ">built", ">position", ">events behind", "since"),
-        ((name, str(view.version), *_behind(found.get(name))) for name, view in FOLLOWED.items()),
+        (
+            *((name, str(one.version), str(one.version), str(head), "exact", "") for name, one in EXACT.items()),
+            *((name, str(view.version), *_behind(found.get(name))) for name, view in FOLLOWED.items()),
+        ),
     )
 
 
@@ -282,8 +291,8 @@ def rebuild(
 ) -> int:
     """Build a view anew from the log, compare it with the one that is read, row by row, and switch to it.
 
-    Safe at any time: readers see the old one until the new one is complete, and nobody who writes waits. What Ctrl-C cuts
-    off, the same command goes on with.
+    Safe at any time: readers see the old one until the new one is complete, and nobody who writes waits, or for an exact view
+    only while its rows are compared. What Ctrl-C cuts off, the same command goes on with (an exact view: begins anew).
 
     Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 no such view, 4 the old one was not what it should be (each
     row that differs is told; it is replaced), 130 cut off.
@@ -303,14 +312,14 @@ def rebuild(
 
     """
     if all == (name is not None):
-        raise Misused(f"name a view ({', '.join(FOLLOWED)}), or say --all")
-    if name is not None and name not in FOLLOWED:
-        raise NotFound(f"there is no view {name}: there are {', '.join(FOLLOWED)}")
-    chosen = [FOLLOWED[name]] if name else list(FOLLOWED.values())
+        raise Misused(f"name a view ({', '.join(_VIEWS)}), or say --all")
+    if name is not None and name not in _VIEWS:
+        raise NotFound(f"there is no view {name}: there are {', '.join(_VIEWS)}")
+    chosen = [_VIEWS[name]] if name else list(_VIEWS.values())
     return run_with(where, partial(_rebuild, chosen, fresh, check, json), interrupted=INTERRUPTED)
 
 
-async def _rebuild(chosen: Sequence[Keyed], fresh: bool, check: bool, json: bool, source: Source) -> int:  # noqa: FBT001 - flags of the command line
+async def _rebuild(chosen: Sequence[Keyed | ExactView], fresh: bool, check: bool, json: bool, source: Source) -> int:  # noqa: FBT001 - flags of the command line
     await source.current()
     outcomes: list[Outcome] = []
     errors = Console(stderr=True, markup=False, highlight=False)
@@ -328,9 +337,12 @@ async def _rebuild(chosen: Sequence[Keyed], fresh: bool, check: bool, json: bool
 
             try:
                 async with reading(source.history.pool) as reader:
-                    outcome = await build_anew(
-                        source.dsn, reader, view, progress=progress, fresh=fresh, switch=not check
-                    )
+                    if isinstance(view, ExactView):
+                        outcome = await rebuild_exact(source.dsn, reader, view, progress=progress, switch=not check)
+                    else:
+                        outcome = await build_anew(
+                            source.dsn, reader, view, progress=progress, fresh=fresh, switch=not check
+                        )
             except anyio.get_cancelled_exc_class():
                 errors.print(f"{view.name}: cut off at {reached[0]} of {reached[1]}; the same command goes on")
                 raise

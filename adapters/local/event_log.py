@@ -84,10 +84,10 @@ class MemoryEventLog:
         self._store.events.append(recorded)
         events.append(recorded)
         for view, (key, value) in exact.changes(stream, draft.event):
-            if value is None:
-                self._store.views.get(view, {}).pop(key, None)
-            else:
-                self._store.views.setdefault(view, {})[key] = value
+            rows = self._store.views.setdefault(view, {})
+            rows.pop(key, None)
+            if value is not None:
+                rows[key] = value
         return recorded
 
     def _tell(self, append: Append, recorded: Sequence[Recorded]) -> None:

@@ -12,8 +12,10 @@ import msgspec
 from adapters.postgres import errors
 from adapters.postgres.connect import Pool
 from adapters.postgres.migrate import migrations
+from adapters.postgres.reader import decoded
 from engine.ports import GiveUp
 from projections import exact
+from schema.envelope import Recorded
 
 _WINDOW = 5000  # positions
 
@@ -45,10 +47,19 @@ with own as (
     )
 )) order by e.position
 """  # noqa: S608 - a constant
+_STREAM = """
+select position, stream, version, kind, payload, hash, at, actor, cause, key
+from events where stream = (select id from streams where name = $1) and ($2::bigint is null or position <= $2)
+order by version
+"""
 _AT = f"{_FROM} where e.position = $1"
 _HEAD = "select position from log_head"
 _INSTALLATION = "select id::text from installation"
 _THREAD = "select value from view_rows where view = $1 and key = $2"
+_ROWS = """
+select v.key, v.value, v.position, e.at from view_rows as v left join events as e on e.position = v.position
+where v.view = $1 order by v.position
+"""
 _EXISTS = "select true from streams where name = 'session:' || $1"
 _MIGRATED = "select number, name from migrations order by number desc limit 1"
 _TABLE = "select to_regclass('migrations') is not null and to_regclass('events') is not null"
@@ -68,6 +79,15 @@ class Stored(msgspec.Struct, frozen=True):
     actor: str
     cause: int
     key: str | None
+
+
+class Set(msgspec.Struct, frozen=True):
+    """A row of an exact view; `at`: when the event at `position` set it (µs)."""
+
+    key: str
+    value: str
+    position: int
+    at: int | None
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +125,10 @@ class History:
                 f"{ours.name}): start the bot of this version first"
             )
 
+    async def finished(self) -> bool:
+        """Whether what runs after an upgrade has run: until then, exact views that it brought are not complete."""
+        return (await self._fetch(_MIGRATED))[0]["number"] == migrations()[-1].number
+
     async def head(self) -> int:
         return await self._value(_HEAD)
 
@@ -117,9 +141,18 @@ class History:
         session = await self._value(_THREAD, exact.IDS["threads"], thread)
         return session or (thread if await self._value(_EXISTS, thread) else None)
 
+    async def rows(self, view: str) -> Sequence[Set]:
+        """An exact view, in the order in which its rows were set."""
+        return [Set(*row) for row in await self._fetch(_ROWS, exact.IDS[view])]
+
     async def event(self, position: int) -> Stored | None:
         rows = await self._fetch(_AT, position)
         return Stored(*rows[0]) if rows else None
+
+    async def stream(self, name: str, *, position: int | None = None) -> Sequence[Recorded]:
+        """One stream up to `position`, as the engine reads it. Raises CodecError."""
+        rows = await self._fetch(_STREAM, name, position)
+        return decoded(rows, {rows[0]["stream"]: name}) if rows else []
 
     async def of_session(self, session: str, *, after: int = 0) -> Sequence[Stored]:
         """Everything that belongs to a session: its streams, what it answers, what the line and the gateway did for it."""

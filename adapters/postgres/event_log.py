@@ -109,6 +109,12 @@ class PostgresEventLog(Reader):
                         yield page
                     if own.waits or rings != self._rings:  # others have appended, or it may be
                         rings = self._rings
+                        page, more = await self._newer(after)  # one trip, as a rule
+                        if page:
+                            after = page[-1].position
+                            yield page
+                            if not more:
+                                continue
                         head = await self.head()
                         if head < after:
                             raise GiveUp(

@@ -38,7 +38,7 @@ _WORK = "select target, position, due from work where target = $1 order by posit
 _DUE = "select target from work where due <= $1 group by target order by min(due), target limit $2"
 _NEXT_DUE = "select min(due) from work"
 _LOOKUP = "select value from view_rows where view = $1 and key = $2"
-_ROWS = "select key, value from view_rows where view = $1"
+_ROWS = "select key, value from view_rows where view = $1 order by position"
 
 Rows = Sequence[Any]
 
@@ -53,11 +53,11 @@ class Reader:
 
     async def read_stream(self, stream: str, *, after: int = 0) -> Sequence[Recorded]:
         rows = await self._fetch(_STREAM, stream, after)
-        return _decoded(rows, {rows[0]["stream"]: stream}) if rows else []
+        return decoded(rows, {rows[0]["stream"]: stream}) if rows else []
 
     async def read(self, positions: Sequence[int]) -> Sequence[Recorded]:
         rows = await self._fetch(_POSITIONS, positions)
-        found = {event.position: event for event in _decoded(rows, await self._names_of(rows))}
+        found = {event.position: event for event in decoded(rows, await self._names_of(rows))}
         for position in positions:
             if position not in found:
                 raise GiveUp(f"the log has no position {position}")
@@ -67,6 +67,13 @@ class Reader:
         head = await self.head()
         async for page in self._pages(after, head if until is None else min(until, head)):
             yield page
+
+    async def _newer(self, after: int) -> tuple[Sequence[Recorded], bool]:
+        """What there is beyond `after`, without asking for the head first; and whether there may be more than this page."""
+        rows = await self._fetch(_PAGE, after, after + _PAGE_EVENTS)
+        if rows and rows[-1]["position"] != after + len(rows):
+            raise GiveUp(f"some of the positions {after + 1} to {rows[-1]['position']} are missing")
+        return decoded(rows, await self._names_of(rows)), len(rows) == _PAGE_EVENTS
 
     async def _pages(self, after: int, end: int) -> AsyncIterator[Sequence[Recorded]]:
         """The next page is on its way, on another connection, while the caller works on one."""
@@ -81,7 +88,7 @@ class Reader:
                 if after < end:
                     coming = self._ahead(after, end)
                     await anyio.lowlevel.checkpoint()  # so that it is asked for before this page is worked on
-                yield _decoded(rows, await self._names_of(rows))
+                yield decoded(rows, await self._names_of(rows))
         finally:
             coming.cancel()
 
@@ -139,7 +146,8 @@ class Reader:
             return await self._pool.fetch(statement, *arguments)
 
 
-def _decoded(rows: Rows, names: Mapping[int, str]) -> Sequence[Recorded]:
+def decoded(rows: Rows, names: Mapping[int, str]) -> Sequence[Recorded]:
+    """Rows of `events`, without the key's id, as events; `names`: of their streams, by number. Raises CodecError."""
     return [
         Recorded(
             position=position,

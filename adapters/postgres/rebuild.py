@@ -20,7 +20,7 @@ from engine.ports import GiveUp, TryAgain
 from projections.keyed import Keyed
 
 _KEEP_EVENTS = 20_000
-_MOST_DIFFERENCES = 100
+MOST_DIFFERENCES = 100
 
 _LOCK = "select pg_try_advisory_lock(3, hashtext($1))"  # of the session: it ends with it
 _BUILDING = "select generation, version, position, hash from projections where name = $1 and not live"
@@ -38,10 +38,10 @@ from (select r.key, r.value from projection_rows as r where r.generation = $1) a
 full join (select r.key, r.value from projection_rows as r where r.generation = $2) as n on n.key = o.key
 where o.value is distinct from n.value order by 1
 """
-_PATIENCE = """
+PATIENCE = """
 set local statement_timeout = '10min'; set local idle_in_transaction_session_timeout = '10min'; set local lock_timeout = '60s'
 """
-_PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 600.0
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -150,12 +150,12 @@ async def _begin(connection: Connection, view: Keyed, *, fresh: bool) -> Build:
 
 async def _drop(connection: Connection, build: Build) -> None:
     async with connection.transaction():
-        await connection.execute(_PATIENCE)
+        await connection.execute(PATIENCE)
         await _remove(connection, build)
 
 
 async def _remove(connection: Connection, build: Build) -> None:
-    await connection.execute(_DROP_ROWS, build.generation, timeout=_PATIENCE_SECONDS)
+    await connection.execute(_DROP_ROWS, build.generation, timeout=PATIENCE_SECONDS)
     await connection.execute(_DROP, build.generation)
 
 
@@ -176,7 +176,7 @@ async def _finish(
     connection: Connection, reader: Reader, view: Keyed, build: Build, rows: Generation, *, switch: bool
 ) -> Outcome:
     async with connection.transaction():
-        await connection.execute(_PATIENCE)
+        await connection.execute(PATIENCE)
         found = await connection.fetch(_HOLD, view.name)  # whoever follows it waits
         live = Build(*found[0]) if found else None
         different, differences = 0, list[Difference]()
@@ -185,7 +185,7 @@ async def _finish(
             different, differences = await _compare(connection, view, live, build)
             if switch:
                 await _remove(connection, live)
-        count = await connection.fetchval(_COUNT, build.generation, timeout=_PATIENCE_SECONDS)
+        count = await connection.fetchval(_COUNT, build.generation, timeout=PATIENCE_SECONDS)
         if switch:
             await connection.execute(_SWITCH, build.generation)
         else:
@@ -216,13 +216,11 @@ async def _meet(connection: Connection, reader: Reader, view: Keyed, live: Build
 
 async def _compare(connection: Connection, view: Keyed, live: Build, build: Build) -> tuple[int, list[Difference]]:
     count, found = 0, list[Difference]()
-    async for key, was, now in connection.cursor(
-        _COMPARE, live.generation, build.generation, timeout=_PATIENCE_SECONDS
-    ):
+    async for key, was, now in connection.cursor(_COMPARE, live.generation, build.generation, timeout=PATIENCE_SECONDS):
         if live.version != view.version and _agree(was, now):
             continue
         count += 1
-        if len(found) < _MOST_DIFFERENCES:
+        if len(found) < MOST_DIFFERENCES:
             found.append(Difference(key, was, now))
     return count, found
 

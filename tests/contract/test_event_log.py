@@ -14,7 +14,7 @@ import pytest
 from engine.ports import Committed, Duplicate, EventLog, Fenced, GiveUp, Settled, TryAgain, VersionConflict, Work
 from schema import codec, hashing
 from schema.envelope import Append, Draft, Recorded, Write
-from schema.events import JournalRead, Noted, PromptQueued, SlotAsked, ThreadOpened
+from schema.events import Asked, JournalRead, Noted, PromptQueued, SlotAsked, ThreadOpened
 from schema.facts import Said
 from schema.sealed import FORMAT, Sealed
 
@@ -183,6 +183,13 @@ async def test_threads_lead_to_their_sessions(event_log: EventLog) -> None:
     assert await event_log.lookup("threads", "98") is None
     await event_log.append(events(to("session:8", 0, opened)))
     assert await event_log.rows("threads") == {"99": "8"}
+
+
+async def test_rows_come_in_the_order_in_which_they_were_last_set(event_log: EventLog) -> None:
+    for session in ("1", "2", "3", "1"):
+        asked = Draft(event=Asked(session=session), at=1, actor="bot")
+        await event_log.append(events(to("slots", None, asked)))
+    assert list(await event_log.rows("quota")) == ["2", "3", "1"]
 
 
 async def test_a_stream_is_read_from_any_version_on(event_log: EventLog) -> None:

@@ -10,6 +10,7 @@ from tests.load import bench, figures
 NAMES = {
     *(f"{kind}_{actors}" for kind in ("append", "plain_append") for actors in (1, 32, 256)),
     *("read_stream", "replay", "ack", "ack_burst_200", "idle_actor_bytes", "wake_up", "restart_1000", "line_to_edit"),
+    *("rebuild", "exact_view", "follow_lag", "follow_lag_elsewhere", "state_at", "verify"),
 }
 PAGE = {"page_2000", "page_painted", "page_stream"}
 """Not measured here: what they do is what the tests of the browser do, and takes as long at any scale."""

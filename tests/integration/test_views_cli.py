@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from adapters.postgres.event_log import open_log
 from adapters.postgres.migrate import migrations
 from schema import events as e
@@ -31,7 +33,11 @@ async def test_a_view_that_is_not_built_says_what_to_do(ask: Ask) -> None:
     status, _, told = await ask("usage")
     assert (status, "start the bot, or discord-claude rebuild usage" in told) == (1, True)
     status, out, _ = await ask("views --json")
-    assert [json.loads(line)["built"] for line in out.splitlines()] == [None, None]
+    built = {
+        one["view"]: (one["built"], one["position"]) if one["built"] else None
+        for one in map(json.loads, out.splitlines())
+    }
+    assert (built["sessions"], built["usage"], built["members"]) == (None, None, (1, 7))
 
 
 async def test_sessions_are_listed(ask: Ask) -> None:
@@ -45,6 +51,79 @@ async def test_sessions_are_listed(ask: Ask) -> None:
     for arguments in ("--person 1", "--state closed", "--since 1h"):
         assert (await ask(f"sessions {arguments}"))[:2] == (0, "no session\n")
     assert (await ask(f"sessions --person {PERSON} --state ready --since 1970-01-01"))[1].count(THREAD) == 1
+
+
+async def test_members_are_listed_with_what_they_may(ask: Ask, dsn: str) -> None:
+    assert (await ask("members"))[:2] == (0, "nobody has a role\n")
+    async with open_log(dsn) as log:
+        for guild, at, event in (
+            ("5", 1, e.RoleGiven(person="8", role="user", by="7")),
+            ("5", 2_000_000, e.OwnerConfirmed(person="7", how="discord")),
+            ("5", 3, e.RoleGiven(person="9", role="user", by="7")),
+            ("5", 4, e.RoleTaken(person="9", role="user", by="7")),
+            ("6", 5, e.OwnerConfirmed(person="8", how="settings")),
+        ):
+            draft = Draft(event=event, at=at, actor="bot")
+            await log.append(Append(writes=(Write(stream=f"guild:{guild}", expected=None, drafts=(draft,)),)))
+    _, out, _ = await ask("members --guild 5 --json")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(one["person"], one["role"], one["position"]) for one in told] == [("7", "owner", 9), ("8", "user", 8)]
+    assert told[0]["since"] == "1970-01-01T00:00:02.000000Z"
+    status, out, _ = await ask("members")
+    assert (status, out.count("owner"), out.count("user")) == (0, 2, 1)
+
+
+async def test_the_quota_is_told_with_threads_and_the_line(ask: Ask, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await ask("quota"))[:2] == (0, "0 of 3 sandboxes, 0 in the line\n")
+    monkeypatch.setenv("MAX_SANDBOXES", "1")
+    async with open_log(dsn) as log:
+        for event in (
+            e.Asked(session=SESSION),
+            e.Granted(session=SESSION, reservation=f"{SESSION}-2"),
+            e.Asked(session="3"),
+            e.Asked(session="4"),
+            e.Asked(session="5"),
+            e.Left(session="4"),
+        ):
+            draft = Draft(event=event, at=1_000_000, actor="bot")
+            await log.append(Append(writes=(Write(stream="slots", expected=None, drafts=(draft,)),)))
+    _, out, _ = await ask("quota --json")
+    told = json.loads(out)
+    assert told["limit"] == 1
+    assert told["held"] == [
+        {
+            "session": SESSION,
+            "thread": THREAD,
+            "person": PERSON,
+            "reservation": f"{SESSION}-2",
+            "position": 9,
+            "since": "1970-01-01T00:00:01.000000Z",
+        }
+    ]
+    assert [(one["session"], one["place"], one["thread"]) for one in told["line"]] == [("3", 1, None), ("5", 2, None)]
+    status, out, _ = await ask("quota")
+    assert (status, "1 of 1 sandboxes, 2 in the line" in out, THREAD in out) == (0, True, True)
+    monkeypatch.setenv("MAX_SANDBOXES", "many")
+    status, _, said = await ask("quota")
+    assert (status, "MAX_SANDBOXES" in said) == (2, True)
+
+
+async def test_an_exact_view_is_compared_and_put_right(ask: Ask, dsn: str) -> None:
+    await execute(dsn, f"update view_rows set value = '99' where view = 'threads.1' and key = '{THREAD}'")
+    status, out, _ = await ask("rebuild threads --check")
+    assert (status, "1 rows differ from those before; nothing was changed" in out) == (4, True)
+    assert (await ask("rebuild threads --json"))[0] == 4
+    status, out, _ = await ask("rebuild threads")
+    assert (status, "every row as before" in out) == (0, True)
+
+
+async def test_exact_views_are_not_shown_before_an_upgrade_is_finished(ask: Ask, dsn: str) -> None:
+    await execute(dsn, "delete from migrations where number = (select max(number) from migrations)")
+    for command in ("members", "quota"):
+        status, _, told = await ask(command)
+        assert (status, "discord-claude migrate --finish" in told) == (5, True)
+    assert (await ask("migrate --finish"))[0] == 0
+    assert (await ask("members"))[0] == 0
 
 
 async def test_usage_is_summed_up_and_costed(ask: Ask, dsn: str, tmp_path: Path) -> None:
@@ -79,9 +158,9 @@ async def test_what_cannot_be_asked_is_said(ask: Ask, tmp_path: Path) -> None:
         ("usage --by colour", 2, "day, person and model"),
         ("usage --prices nowhere", 2, "cannot be read"),
         (f"usage --prices {tmp_path}/bad.json", 2, "is not as it should be"),
-        ("rebuild", 2, "name a view (sessions, usage), or say --all"),
+        ("rebuild", 2, "name a view (threads, messages,"),
         ("rebuild usage --all", 2, "name a view"),
-        ("rebuild nonsense", 3, "there is no view nonsense: there are sessions, usage"),
+        ("rebuild nonsense", 3, "there is no view nonsense: there are threads, messages,"),
     ):
         code, _, told = await ask(arguments)
         assert (code, said in told) == (status, True), (arguments, told)

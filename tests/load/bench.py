@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from adapters import telemetry
 from adapters.settings import Logging
 from tests.databases import databases
-from tests.load import actors, discord, figures, live, log, page
+from tests.load import actors, discord, figures, live, log, page, views
 
-MODULES = (log, actors, discord, live, page)
+MODULES = (log, views, actors, discord, live, page)
 """Each registers its figures."""
 
 

@@ -131,7 +131,7 @@ async def plain_append_256(bench: Bench) -> None:
 _STREAMS, _EVENTS = 200, 1_000  # each; 200,000 events in all
 _READ = 60  # streams in one measurement
 _PAGE = 500
-_FETCH_STREAM = """
+FETCH_STREAM = """
 select position, stream, version, kind, payload, hash, at, actor, cause, key
 from events where stream = $1 and version > $2 order by version
 """
@@ -142,8 +142,8 @@ from events where position > $1 and position <= $2 order by position
 
 
 @asynccontextmanager
-async def _sessions(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Connection]]:
-    """A log of 200 sessions of 1,000 events, which wrote in turn."""
+async def filled(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Connection, str]]:
+    """A log of 200 sessions of 1,000 events, which wrote in turn, and its DSN."""
     dsn = await bench.server.create()
     connection = await asyncpg.connect(dsn)
     box = seal_text(Cipher(bytes(32)), 1, TEXT[:200])
@@ -151,7 +151,7 @@ async def _sessions(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Conn
     await fill(connection, {f"session:{number}": events for number in range(1, bench.some(_STREAMS) + 1)})
     try:
         async with open_log(dsn) as log:
-            yield log, connection
+            yield log, connection, dsn
     finally:
         await connection.close()
         await bench.server.drop(dsn)
@@ -161,8 +161,8 @@ async def _sessions(bench: Bench) -> AsyncGenerator[tuple[PostgresEventLog, Conn
 async def read_stream(bench: Bench) -> None:
     """Sessions of 1,000 events, decoded and folded."""
     streams, events = range(1, bench.some(_READ) + 1), 10 * bench.some(_EVENTS // 10)
-    async with _sessions(bench) as (log, connection):
-        fetch = await connection.prepare(_FETCH_STREAM)
+    async with filled(bench) as (log, connection, _):
+        fetch = await connection.prepare(FETCH_STREAM)
 
         async def ours() -> float:
             start = time.perf_counter()
@@ -186,7 +186,7 @@ async def read_stream(bench: Bench) -> None:
 @figure
 async def replay(bench: Bench) -> None:
     """The whole log, decoded, counted by kind."""
-    async with _sessions(bench) as (log, connection):
+    async with filled(bench) as (log, connection, _):
         head = await log.head()
         fetch = await connection.prepare(_FETCH_PAGE)
 

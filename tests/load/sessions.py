@@ -6,6 +6,7 @@ from adapters.postgres.connect import Connection
 from schema import events as e
 from schema import facts as f
 from schema.codec import encode
+from schema.hashing import FIRST, event_hash
 from schema.sealed import Sealed
 
 TEXT = "a short text that people or Claude wrote, in some language, about as long as most of them are. " * 3
@@ -59,15 +60,19 @@ def loss() -> Sequence[e.Event]:
 async def fill(connection: Connection, sessions: Mapping[str, Sequence[e.Event]]) -> None:
     """These streams, equally long, which were written in turn, into an empty log."""
     await connection.execute("insert into streams (name) select unnest($1::text [])", list(sessions))
-    await connection.copy_records_to_table("events", records=_rows(sessions), columns=_COLUMNS)
+    ids = dict(await connection.fetch("select name, id from streams"))
+    await connection.copy_records_to_table("events", records=_rows(sessions, ids), columns=_COLUMNS)
     await connection.execute("update log_head set position = (select max(position) from events)")
     await connection.execute("vacuum analyze events")
 
 
-def _rows(sessions: Mapping[str, Sequence[e.Event]]) -> Iterator[tuple[object, ...]]:
-    position = 0
+def _rows(sessions: Mapping[str, Sequence[e.Event]], ids: Mapping[str, int]) -> Iterator[tuple[object, ...]]:
+    position, hashes = 0, dict.fromkeys(sessions, FIRST)
     for version, events in enumerate(zip(*sessions.values(), strict=True), start=1):
-        for stream, event in enumerate(events, start=1):
+        at = 1_790_000_000_000_000 + version
+        for stream, event in zip(sessions, events, strict=True):
             position += 1
-            at = 1_790_000_000_000_000 + version
-            yield (position, stream, version, *encode(event), bytes(32), at, "bot", 0, None)
+            kind, payload, key_id = encode(event)
+            hash_ = event_hash(hashes[stream], stream, version, kind, payload, key_id, at, "bot", 0, None)
+            hashes[stream] = hash_
+            yield (position, ids[stream], version, kind, payload, key_id, hash_, at, "bot", 0, None)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from schema import events as e
+from schema.envelope import Recorded
 
 
 def check_journal(events: Iterable[e.Event]) -> None:
@@ -59,3 +60,65 @@ def fates(events: Iterable[e.Event]) -> dict[str, str]:
             case _:
                 pass
     return found
+
+
+_ACTS = (
+    e.PromptQueued,
+    e.PromptEdited,
+    e.PromptRemoved,
+    e.StopAsked,
+    e.AnswerGiven,
+    e.CutResolved,
+    e.CloseAsked,
+)
+"""What people do in a session."""
+
+
+class Roles:
+    """P6, read from the whole log: who is what at each position, and what each did there."""
+
+    def __init__(self) -> None:
+        self.roles: dict[str, str] = {}
+        self.starters: dict[str, str] = {}
+        self.removed: list[tuple[str, list[str]]] = []
+        """Who was removed, and which sessions of theirs were open then."""
+
+    def check(self, log: Iterable[Recorded]) -> None:
+        events: list[e.Event] = []
+        for one in log:
+            events.append(one.event)
+            self._check(one, events[one.cause - 1] if one.cause else None)
+
+    def _check(self, one: Recorded, cause: e.Event | None) -> None:
+        match one.event:
+            case e.OwnerConfirmed(person=person):
+                self.roles[person] = "owner"
+            case e.RoleGiven(person=person, role=role, by=by):
+                assert self.roles.get(by) == "owner" or one.actor == "test", "let in by somebody who may not"
+                self.roles[person] = role
+            case e.RoleTaken() as taken:
+                self._take(taken)
+            case e.AccessDecided(by=by, person=person) if by:
+                assert self.roles.get(by) == "owner" or (by == person and by in self.roles)
+            case e.Requested(by=by):
+                assert by in self.roles, "a stranger's session"
+                self.starters[one.stream] = by
+            case e.Closed():
+                self.starters.pop(one.stream, None)
+            case act if isinstance(act, _ACTS) and act.by and not isinstance(cause, e.Dismissed):
+                assert self.roles.get(act.by) == "owner" or (
+                    act.by in self.roles and act.by == self.starters[one.stream]
+                )
+            case _:
+                pass
+        if self.roles:
+            assert "owner" in self.roles.values(), "nobody is left who can let people in"
+
+    def _take(self, taken: e.RoleTaken) -> None:
+        assert self.roles.get(taken.by) == "owner"
+        if taken.role == "owner":
+            self.roles[taken.person] = "user"
+            return
+        del self.roles[taken.person]
+        mine = [stream for stream, starter in self.starters.items() if starter == taken.person]
+        self.removed.append((taken.person, mine))

@@ -6,7 +6,7 @@ what they act on share the places where they stop.
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
 from engine import guild, slots
-from engine.commands import Command, Context, Policy, Role
+from engine.commands import Command, Context, GuildCommand, Policy, Role
 from engine.effects import Performer
 from engine.evolve import fold
 from engine.guild import Guild, Notice
@@ -49,7 +49,7 @@ class Stage:
         self.limit = limit
         self.now = 1_000_000
         self.store = MemoryStore()
-        self.commands: list[tuple[Command, str]] = []
+        self.commands: list[tuple[Command | GuildCommand, str]] = []
         self.sandboxes: dict[str, Sandbox] = {}
         self.grew: dict[str, anyio.Event] = {}
         self.executed: Counter[str] = Counter()
@@ -58,6 +58,8 @@ class Stage:
         self.shown: dict[str, dict[str, int]] = {}
         self.processes: list[Process] = []
         self.defects: list[Exception] = []
+        self.hesitates: Callable[[], int] = lambda: 0
+        """How many turns of the event loop pass between a decision on a role and its append."""
 
     # --- what sandboxes see ------------------------------------------------------------------------------------------
 
@@ -92,10 +94,11 @@ class Stage:
 
     # --- people ------------------------------------------------------------------------------------------------------
 
-    async def say(self, process: "Process", session: str, command: Command, by: str) -> None:
-        """Somebody's command, as the ingress records it."""
+    async def say(self, process: "Process", session: str, command: Command | GuildCommand, by: str) -> None:
+        """Somebody's command to a session, or with "" to the server, as the ingress records it."""
         self.commands.append((command, by))
         number = len(self.commands)
+        target = f"session:{session}" if session else guild.stream("g")
         received = e.Received(
             what="command",
             discord_id=f"i{number}",
@@ -106,7 +109,7 @@ class Stage:
             channel="c",
             raw=box(str(number - 1)),
         )
-        draft = Draft(event=received, at=self.now, actor=f"person:{by}", key=f"i{number}", to=f"session:{session}")
+        draft = Draft(event=received, at=self.now, actor=f"person:{by}", key=f"i{number}", to=target)
         await process.log.append(Append(writes=(Write(stream="inbox:1", expected=None, drafts=(draft,)),)))
 
     # --- what must always hold ---------------------------------------------------------------------------------------
@@ -127,6 +130,10 @@ class Stage:
         assert not self.wrongly_stopped
 
     @property
+    def server(self) -> Guild:
+        return guild.fold(self.store.streams.get(guild.stream("g"), []), Guild())
+
+    @property
     def sessions(self) -> list[str]:
         return [stream.removeprefix("session:") for stream in self.store.streams if stream.startswith("session:")]
 
@@ -135,12 +142,25 @@ class Stage:
         return sum(position > 0 for _, position in self.store.facts.work)
 
 
+class _Log(MemoryEventLog):
+    """One whose appends may be overtaken by others' after they were decided."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.store)
+        self._stage = stage
+
+    async def append(self, append: Append) -> Sequence[Recorded]:
+        for _ in range(self._stage.hesitates() if append.versions else 0):
+            await anyio.lowlevel.checkpoint()
+        return await super().append(append)
+
+
 class Process:
     """One process: its log, its supervisor of actors, and the calls it has under way."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.log = MemoryEventLog(stage.store)
+        self.log = _Log(stage)
         self.points: list[Point] = []
         self.acted: list[tuple[str, int]] = []
         world = World(
@@ -205,7 +225,7 @@ class _Translator:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
-    async def translate(self, received: Recorded) -> tuple[Command, Context]:
+    async def translate(self, received: Recorded) -> tuple[Command | GuildCommand, Context]:
         await anyio.lowlevel.checkpoint()
         event = received.event
         assert isinstance(event, e.Received)
@@ -408,10 +428,6 @@ class Theatre:
         return any(sandbox.work_on() for sandbox in self.stage.sandboxes.values() if sandbox.alive)
 
     def _next_retry(self) -> int | None:
-        later = (
-            wanted.since
-            for session in self.stage.sessions
-            for wanted in todo(self.stage.state(session))
-            if wanted.since > self.stage.now
-        )
-        return min(later, default=None)
+        sessions = [wanted for session in self.stage.sessions for wanted in todo(self.stage.state(session))]
+        wanted = [*sessions, *guild.todo(self.stage.server)]
+        return min((one.since for one in wanted if one.since > self.stage.now), default=None)

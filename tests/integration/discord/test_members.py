@@ -6,6 +6,7 @@ import anyio
 from adapters.local.discord.people import Person, buttons
 from engine.commands import Role
 from engine.guild import Guild, fold
+from engine.ports import File
 from schema import events as e
 from tests.integration.discord.conftest import Claude, Installation, Json, Log
 
@@ -241,6 +242,55 @@ async def test_a_removed_user_loses_a_race_with_their_own_prompt(
         assert [one.reason for one in bot.log.of(e.Refused)] == ["stranger"]
         assert not bot.log.of(e.PromptQueued)
         await bob.wait(lambda: [one for one in bob.messages(thread) if one.get("marks") == ["🚫"]], "the reaction")
+
+
+async def test_removing_a_user_ends_what_they_run_and_hands_it_over(
+    installation: Installation, people: People, general: str
+) -> None:
+    """In the middle of a turn, while Claude waits for them: the button they could have pressed does nothing any more."""
+    alice, bob = people["alice"], people["bob"]
+
+    async def play(claude: Claude) -> None:
+        await claude.next_prompt()
+        await claude.ask("rm -rf build")
+
+    installation.agent.play = play
+    installation.agent.files = [File(name="session.patch", data=b"+1")]
+    async with installation.bot(engine=True) as bot:
+        await bob.slash("claude", "start", channel=general, prompt="clean up")
+        thread = await bob.wait_thread(general)
+        question = await sees(bob, thread, "rm -rf build")
+        await alice.slash("claude", "start", channel=general)
+        await bot.log.wait(lambda: len(bot.log.of(e.SandboxReady)) == 2)
+        await alice.slash("claude", "delete", "user", channel=general, person=person_id(installation, "bob"))
+        await sees(alice, general, "What they have running ends")
+        told = await sees(bob, thread, "さんをメンバーから外したので")
+        assert [one["id"] for one in told["mentions"]] == [person_id(installation, "bob")]
+        await sees(bob, thread, "成果")
+        await sees(bob, thread, "このセッションは終了しました")
+        await bob.press(question, "許可")
+        await bot.log.wait(lambda: [one for one in bot.log.of(e.Refused) if one.reason == "stranger"])
+        assert not bot.log.of(e.AnswerGiven)
+        assert [one.why for one in bot.log.of(e.CloseAsked)] == ["removed"]  # and not alice's
+
+
+async def test_a_removal_that_a_dead_bot_left_is_carried_out_by_the_next(
+    installation: Installation, people: People, general: str
+) -> None:
+    bob = people["bob"]
+    async with installation.bot(engine=True) as bot:
+        await bob.slash("claude", "start", channel=general)
+        thread = await bob.wait_thread(general)
+        await bot.log.wait(lambda: bot.log.of(e.SandboxReserved))
+        bot.log.holds = lambda append: any(isinstance(d.event, e.Dismissed) for w in append.writes for d in w.drafts)
+        bot.log.held = anyio.Event()
+        alice = people["alice"]
+        await alice.slash("claude", "delete", "user", channel=general, person=person_id(installation, "bob"))
+        with anyio.fail_after(20):
+            await bot.log.reached.wait()
+    async with installation.bot(engine=True) as bot:
+        await sees(bob, thread, "このセッションは終了しました")
+        assert len(bot.log.of(e.Dismissed)) == 1
 
 
 async def take_from(installation: Installation, log: Log, name: str) -> None:

@@ -12,10 +12,12 @@ import pytest
 from adapters.postgres import rebuild
 from adapters.postgres.connect import Connection, connect
 from adapters.postgres.event_log import PostgresEventLog, open_log
+from adapters.postgres.exact import rebuild_exact
 from adapters.postgres.keyring import open_keyring
 from adapters.postgres.migrate import Migration, OlderAlive, migrate, migrations
 from adapters.postgres.verify import verify
 from adapters.postgres.views import Follower, lags, read_view
+from projections.exact import EXACT
 from projections.followed import FOLLOWED
 from projections.keyed import stored
 from projections.usage import USAGE, totals
@@ -71,6 +73,8 @@ async def check_all(log: PostgresEventLog, dsn: str) -> None:
         live = await read_view(log.pool, view)
         assert {key: stored(row) for key, row in live.items()} == {key: stored(row) for key, row in rows.items()}
         assert (await rebuild.rebuild(dsn, log, view)).different == 0
+    for exact in EXACT.values():
+        assert (await rebuild_exact(dsn, log, exact)).differences == []
 
 
 async def test_a_bot_works_through_the_upgrade_and_everything_is_right_after_it(old: str) -> None:
@@ -120,6 +124,7 @@ async def test_what_older_processes_do_not_need_may_be_taken_away_at_once(old: s
     async with open_log(old) as log:
         await spend(log, 1)
         assert (await verify(log.pool, MASTER)).problems == ()
+        assert await log.rows("running") == {"101": "5 1", "102": "5 2"}  # which the older release did not keep
 
 
 async def test_a_new_database_gets_both_phases_at_once(dsn: str, connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """Who is what in a server (P6), who asks to be let in, and what people there should be told."""
 
+import msgspec
 import pytest
 
 from engine.commands import (
@@ -9,6 +10,7 @@ from engine.commands import (
     Context,
     DecideAccess,
     DeleteMember,
+    EndSessions,
     GuildCommand,
     GuildReport,
     ListMembers,
@@ -19,8 +21,9 @@ from engine.commands import (
     SeeServer,
     Tick,
 )
-from engine.guild import REPLY_LIFE, Guild, Notice, deadlines, evolve, todo
+from engine.guild import REPLY_LIFE, Guild, Notice, Removal, deadlines, evolve, todo
 from engine.guild_decide import decide, install
+from engine.retry import LONGEST
 from engine.todo import Wanted
 from schema import events as e
 
@@ -290,6 +293,42 @@ def test_strangers_do_not() -> None:
 
 def test_what_could_not_be_understood_is_refused() -> None:
     assert when(given(), Reject(reason=Reason.MALFORMED)) == refused("malformed")
+
+
+# --- what ends with a member -----------------------------------------------------------------------------------------
+
+TAKEN = e.RoleTaken(person=USER, role="user", by=OWNER)
+
+
+def test_whoever_is_removed_leaves_nothing_running() -> None:
+    leaving = given(*HAS_USER, TAKEN, cause=9)
+    assert (leaving.leaving, shown(leaving)) == ({USER: Removal(by=OWNER, cause=9)}, [f"dismiss:{USER}"])
+    told = [
+        e.Dismissed(session="s", person=USER, by=OWNER),
+        e.Dismissed(session="t", person=USER, by=OWNER),
+        e.Cleared(person=USER),
+    ]
+    ended = EndSessions(person=USER, sessions=("s", "t"))
+    assert when(leaving, ended, by="") == told
+    assert shown(given(*HAS_USER, TAKEN, *told)) == []
+    assert when(given(*HAS_USER, TAKEN, *told), ended, by="") == []
+    assert shown(given(OWNED, e.RoleTaken(person=USER, role="owner", by=OWNER))) == []
+
+
+def test_nobody_comes_back_before_what_they_had_was_ended() -> None:
+    """Else it could not be told from what they begin then."""
+    leaving = given(*HAS_USER, ASKED, TAKEN, e.RoleGiven(person=STRANGER, role="user", by=OWNER))
+    assert when(leaving, AddMember(person=USER, role=Role.USER)) == refused("leaving", USER)
+    asked = msgspec.structs.replace(ASKED, by=USER)
+    press = DecideAccess(request="s", choice="approved")
+    assert when(given(*HAS_USER, TAKEN, asked), press) == refused("leaving", USER)
+    assert len(when(given(*HAS_USER, TAKEN, e.Cleared(person=USER), asked), press)) == 2
+
+
+def test_ending_what_they_had_is_never_given_up() -> None:
+    never = e.GuildEffectFailed(what=f"dismiss:{USER}", attempt=9, why="no", retry=None)
+    later = msgspec.structs.replace(never, retry=5 + LONGEST)
+    assert when(given(*HAS_USER, TAKEN), never, at=5) == [later]
 
 
 # --- what is told and shown ------------------------------------------------------------------------------------------

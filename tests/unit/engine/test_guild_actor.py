@@ -2,11 +2,14 @@
 
 import pytest
 
+from adapters.local.event_log import MemoryEventLog, MemoryStore
 from engine.effects import Performer
 from engine.guild import Guild, ShowNotice
 from engine.ports import TryAgain
 from engine.todo import TellOutcome
 from schema import events as e
+from schema.envelope import Append, Draft, Write
+from tests.unit.engine.given import STARTER
 from tests.unit.engine.process import Ports, Process, until
 
 SERVER = "guild:g"
@@ -59,6 +62,37 @@ async def test_a_report_of_no_more_use_records_nothing() -> None:
         assert await process.log.head() == before
 
 
+class Away(MemoryEventLog):
+    """Does not tell what runs when it is first asked."""
+
+    away = True
+
+    async def rows(self, view: str) -> dict[str, str]:
+        if self.away:
+            self.away = False
+            raise TryAgain("the database is away")
+        return await super().rows(view)
+
+
+async def test_whoever_is_removed_has_their_sessions_ended_whatever_fails_meanwhile() -> None:
+    async with Process(log=Away(store := MemoryStore()), store=store).run() as process:
+        await process.ready()
+        taken = e.RoleTaken(person=STARTER, role="user", by="9")
+        begun = Write(
+            stream="session:of another server",
+            expected=0,
+            drafts=(Draft(event=e.Requested(by="7", locale="ja", guild="other", channel="c"), at=1, actor="test"),),
+        )
+        gone = Write(stream=SERVER, expected=None, drafts=(Draft(event=taken, at=1, actor="test"),))
+        await process.log.append(Append(writes=(gone, begun)))
+        process.supervisor.actor(SERVER).look()
+        await until(lambda: recorded(process, e.GuildEffectFailed))
+        process.tick(60_000_000)
+        await until(lambda: process.events(e.Closed))
+        assert recorded(process, e.Dismissed) == [e.Dismissed(session="s", person=STARTER, by="9")]
+        assert process.events(e.CloseAsked) == [e.CloseAsked(by="9", why="removed")]
+
+
 class Context:
     """A server that wants nothing any more."""
 
@@ -66,6 +100,9 @@ class Context:
 
     async def report(self, event: e.Event) -> None:
         raise AssertionError(event)
+
+    async def dismiss(self, person: str) -> None:
+        raise AssertionError(person)
 
 
 @pytest.mark.parametrize("effect", [ShowNotice(part="access:1"), TellOutcome(to=7)])

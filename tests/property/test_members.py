@@ -1,0 +1,133 @@
+"""P6 with real actors: people come, act, are let in, made owners and removed, all at once, and processes die in between."""
+
+from collections.abc import Callable
+from random import Random
+
+import anyio
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from engine.commands import (
+    AddMember,
+    Close,
+    Confirm,
+    DecideAccess,
+    DeleteMember,
+    GuildCommand,
+    ListMembers,
+    Role,
+)
+from engine.ports import GiveUp, TryAgain
+from schema import events as e
+from tests.property.people import OWNER, STARTER, STRANGER, People
+from tests.property.profile import PROFILE
+from tests.property.promises import Roles
+from tests.property.stage import Process, Stage, Theatre
+
+EVERYBODY = [STARTER, STARTER, STRANGER, OWNER, OWNER, "4"]
+
+
+class _Play:
+    """One interleaving."""
+
+    def __init__(self, random: Random, theatre: Theatre) -> None:
+        self._random = random
+        self._stage = theatre.stage
+        self._theatre = theatre
+        self._people = People(self._stage)
+
+    @property
+    def _process(self) -> Process:
+        return self._stage.processes[-1]
+
+    async def begin(self) -> None:
+        await self._stage.found()
+        await self._theatre.start()
+        await self._stage.say(self._process, *self._people.start())
+
+    async def step(self) -> None:
+        doers = [self._say, self._rule, self._go_on, self._claude, self._wait, self._crash]
+        await self._random.choices(doers, [4, 2, 20, 5, 0.2, 0.1])[0]()
+        for _ in range(self._random.randint(0, 8)):
+            await anyio.lowlevel.checkpoint()
+
+    async def _say(self) -> None:
+        session, command, _ = self._people.say(self._random)
+        await self._stage.say(self._process, session, command, self._random.choice(EVERYBODY))
+
+    async def _rule(self) -> None:
+        """Somebody changes who may do what, or tries to."""
+        person = self._random.choice(EVERYBODY)
+        role = self._random.choices([Role.USER, Role.OWNER], [4, 1])[0]
+        requests = [event.request for event in self._of(e.AccessRequested)] or ["?"]
+        choice = self._random.choice(["approved", "denied"])
+        commands: list[Callable[[], GuildCommand]] = [
+            lambda: AddMember(person=person, role=role),
+            lambda: DeleteMember(person=person, role=role),
+            lambda: DecideAccess(request=self._random.choice(requests), choice=choice),
+            Confirm,
+            ListMembers,
+        ]
+        command = self._random.choices(commands, [4, 5, 4, 0.3, 0.3])[0]()
+        await self._stage.say(self._process, "", command, self._random.choice(EVERYBODY))
+
+    def _of(self, kind: type[e.AccessRequested]) -> list[e.AccessRequested]:
+        return [one.event for one in self._stage.store.events if isinstance(one.event, kind)]
+
+    async def _go_on(self) -> None:
+        points = [(process, point) for process in self._stage.processes for point in process.points]
+        if points:
+            process, point = self._random.choice(points)
+            process.go_on(point, self._random.choices([None, TryAgain("test"), GiveUp("test")], [30, 2, 0.5])[0])
+
+    async def _claude(self) -> None:
+        alive = [sandbox for sandbox in self._stage.sandboxes.values() if sandbox.alive]
+        if alive:
+            self._random.choice(alive).act(self._random)
+
+    async def _wait(self) -> None:
+        self._stage.now += self._random.choice([1, 100, 100_000]) * 1_000_000
+        for process in self._stage.processes:
+            process.look()
+
+    async def _crash(self) -> None:
+        await self._theatre.kill(self._process)
+        await self._theatre.start()
+
+
+async def _play(seed: int, steps: int) -> None:
+    random = Random(seed)
+    stage = Stage(limit=random.randint(1, 3))
+    stage.hesitates = lambda: random.choice([0, 0, 20, 60])
+    async with anyio.create_task_group() as tasks:
+        theatre = Theatre(stage, tasks)
+        play = _Play(random, theatre)
+        await play.begin()
+        for _ in range(steps):
+            await play.step()
+        stage.check()
+        await theatre.settle()
+        stage.check()
+        _check(stage)
+        for session in stage.sessions:
+            await stage.say(stage.processes[-1], session, Close(), stage.server.owners[0])
+        await theatre.settle()
+        assert not any(sandbox.alive for sandbox in stage.sandboxes.values())
+        await theatre.end()
+
+
+def _check(stage: Stage) -> None:
+    assert not stage.unanswered, "something wants an outcome and has none"
+    assert not stage.server.leaving
+    roles = Roles()
+    roles.check(stage.store.events)
+    for person, sessions in roles.removed:
+        for stream in sessions:
+            state = stage.state(stream.removeprefix("session:"))
+            assert state.closing or state.closed, f"{person} was removed, and {stream} goes on"
+
+
+@settings(PROFILE)
+@given(seed=st.integers(0, 1 << 32), steps=st.integers(50, 500))
+def test_nobody_acts_beyond_their_role_and_removal_ends_what_runs(seed: int, steps: int) -> None:
+    anyio.run(_play, seed, steps)
