@@ -127,6 +127,13 @@ def _thread_changed(s: Session, event: e.ThreadChanged, _at: int, _cause: int) -
     s.thread_state = "open" if back else event.what
 
 
+def _shared(s: Session, event: e.Shared | e.Unshared, _at: int, _cause: int) -> None:
+    s.shared = isinstance(event, e.Shared)
+    _touch_head(s)
+    if s.thread:
+        _note(s, "shared" if s.shared else "unshared", detail=event.by)
+
+
 # --- the sandbox -----------------------------------------------------------------------------------------------------
 
 
@@ -463,6 +470,8 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.StarterPosted: _starter_posted,
     e.ThreadOpened: _thread_opened,
     e.ThreadChanged: _thread_changed,
+    e.Shared: _shared,
+    e.Unshared: _shared,
     e.SlotAsked: _slot_asked,
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,

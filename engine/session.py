@@ -106,6 +106,7 @@ class Session(msgspec.Struct, kw_only=True):
     starter_message: str = ""
     thread: str = ""
     thread_state: str = "open"
+    shared: bool = False
 
     place: int = 0
     reservation: str = ""

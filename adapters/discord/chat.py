@@ -170,6 +170,8 @@ class DiscordChat:
         lines = [status(session, say)]
         if session.turn:
             lines.append(say("status-turn", person=session.turn.by, since=str(session.turn.started // 1_000_000)))
+        if session.shared:
+            lines.append(say("head-shared"))
         if session.tasks:
             lines.append(say("status-tasks", count=session.tasks))
         return "\n".join([*lines, say("status-queue", count=len(session.queue))])

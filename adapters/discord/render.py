@@ -165,6 +165,8 @@ def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
     if session.model:
         lines.append(say("head-model", model=plain(session.model)))
+    if session.shared:
+        lines.append(say("head-shared"))
     if session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
     ended = session.closing or session.closed

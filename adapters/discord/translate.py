@@ -145,6 +145,8 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
             return c.ShowStatus()
         case "close":
             return c.Close()
+        case "share" | "unshare":
+            return c.Share(shared=sub.name == "share")
         case name:
             return c.Reject(reason=c.Reason.MALFORMED, detail=ascii(name)[:40])
 

@@ -94,6 +94,8 @@ async def test_commands() -> None:
     assert await decode("command", slash("stop")) == c.Stop()
     assert await decode("command", slash("status")) == c.ShowStatus()
     assert await decode("command", slash("close")) == c.Close()
+    assert await decode("command", slash("share")) == c.Share(shared=True)
+    assert await decode("command", slash("unshare")) == c.Share(shared=False)
 
 
 @pytest.mark.parametrize(
