@@ -262,6 +262,10 @@ class ListMembers(_Command, frozen=True, kw_only=True):
     """Tell who may do what."""
 
 
+class ListSessions(_Command, frozen=True, kw_only=True):
+    """Tell what runs."""
+
+
 class EndSessions(_Command, frozen=True, kw_only=True):
     """`person` was removed, and these `sessions` of the server are open."""
 
@@ -283,6 +287,7 @@ GuildCommand = (
     | AddMember
     | DeleteMember
     | ListMembers
+    | ListSessions
     | EndSessions
     | Reject
     | GuildReport

@@ -228,7 +228,9 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
 
 
 def _close(session: Session, context: Context) -> list[e.SessionEvent]:
-    return _refusal(session, context, guests=False) or [e.CloseAsked(by=context.by, why="asked")]
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    return [e.CloseAsked(by=context.by, why="asked"), _noted(context, "closing")]
 
 
 def _share(session: Session, command: Share, context: Context) -> list[e.SessionEvent]:

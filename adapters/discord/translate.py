@@ -112,6 +112,8 @@ def _server_slash(data: _Data) -> c.GuildCommand:
     person = next((str(one.value) for one in of.options if one.name == "person"), "")
     if sub.name == "members":
         return c.ListMembers()
+    if sub.name == "sessions":
+        return c.ListSessions()
     if of.name not in {c.Role.USER, c.Role.OWNER} or not (person.isascii() and person.isdecimal()):
         return _MALFORMED
     role = c.Role(of.name)
@@ -160,7 +162,7 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
     if pressed.session != received.session:
         return _MALFORMED
     match pressed.kind:
-        case "close":
+        case "close" | "end":
             return c.Close()
         case "remove":
             return c.Remove(prompt=pressed.about)

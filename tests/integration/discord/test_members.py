@@ -284,6 +284,41 @@ async def test_in_a_shared_thread_other_users_write_and_answer_but_do_not_end_it
         assert [one.by for one in bot.log.of(e.PromptQueued)] == [person_id(installation, "bob")]
 
 
+async def test_owners_see_what_runs_and_end_it_from_anywhere(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob = people["alice"], people["bob"]
+    async with installation.bot(engine=True) as bot:
+        await alice.slash("claude", "sessions", channel=general)
+        await sees(alice, general, "No session is open")
+        await bob.slash("claude", "start", channel=general)
+        thread = await bob.wait_thread(general)
+        await bot.log.wait(lambda: bot.log.of(e.SandboxReserved))
+        await bob.slash("claude", "sessions", channel=general)
+        await sees(bob, general, "それができるのはオーナーだけです")
+        await alice.slash("claude", "sessions", channel=general)
+        listed = await sees(
+            alice, general, "**Open sessions**: 1", f"<#{thread}>", f"<@{person_id(installation, 'bob')}>"
+        )
+        assert labels(listed) == ["Close 1"]
+        carol = people["carol"]
+        # forged: nobody but alice sees the list
+        starter = await sees(carol, general, "セッションを始めました")
+        await carol.press_id(starter, buttons(listed)[0]["custom_id"])
+        await sees(carol, general, "You are not a member here")
+        await alice.press(listed, "Close 1")
+        await sees(bob, thread, "このセッションは終了しました")
+        await alice.wait(
+            lambda: [one for one in alice.messages(general) if "Ending the session." in one["content"]], "told"
+        )
+        await alice.press_id(listed, "v1:end:123:")  # of no session
+        await sees(alice, general, "in the thread of a session only")
+        await alice.slash("claude", "sessions", channel=general)
+        await alice.wait(
+            lambda: len([one for one in alice.messages(general) if "No session is open" in one["content"]]) == 2, "none"
+        )
+
+
 async def test_removing_a_user_ends_what_they_run_and_hands_it_over(
     installation: Installation, people: People, general: str
 ) -> None:

@@ -356,13 +356,16 @@ def test_a_removal_changes_nothing_where_they_have_nothing() -> None:
 # --- close, and the thread -------------------------------------------------------------------------------------------
 
 
+TOLD = e.Noted(by=STARTER, locale="ja", what="closing")
+
+
 def test_a_session_with_a_sandbox_hands_over_first() -> None:
-    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked")]
+    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked"), TOLD]
     assert wanted(given(*CLOSING))[0] == "handover"
 
 
 def test_a_session_that_holds_nothing_is_closed_at_once() -> None:
-    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), e.Closed()]
+    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), TOLD, e.Closed()]
 
 
 def test_a_deleted_thread_closes_the_session() -> None:
