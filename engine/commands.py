@@ -49,6 +49,7 @@ class Reason(StrEnum):
     NOT_YOURS = "not_yours"
     OWNERS_ONLY = "owners_only"
     QUEUE_FULL = "queue_full"
+    STARTER_ONLY = "starter_only"
     STRANGER = "stranger"
     TOO_LONG = "too_long"
 
@@ -146,6 +147,12 @@ class Close(_Command, frozen=True, kw_only=True):
     """End the session."""
 
 
+class Share(_Command, frozen=True, kw_only=True):
+    """Let every user of the server act in the session, or not any more."""
+
+    shared: bool
+
+
 class ShowStatus(_Command, frozen=True, kw_only=True):
     """Tell how the session stands."""
 
@@ -195,6 +202,7 @@ Command = (
     | Answer
     | Resolve
     | Close
+    | Share
     | ShowStatus
     | ChangeThread
     | Reject
@@ -254,6 +262,10 @@ class ListMembers(_Command, frozen=True, kw_only=True):
     """Tell who may do what."""
 
 
+class ListSessions(_Command, frozen=True, kw_only=True):
+    """Tell what runs."""
+
+
 class EndSessions(_Command, frozen=True, kw_only=True):
     """`person` was removed, and these `sessions` of the server are open."""
 
@@ -275,6 +287,7 @@ GuildCommand = (
     | AddMember
     | DeleteMember
     | ListMembers
+    | ListSessions
     | EndSessions
     | Reject
     | GuildReport

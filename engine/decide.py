@@ -2,7 +2,8 @@
 
 A command of a person always yields at least one event, its outcome; a refusal is one too (`Refused`, with its reason). A
 report that the session has no more use for yields none. After every decision `_advance` adds what follows by itself: the
-next prompt leaves the queue, a session with nothing left to do is closed.
+next prompt leaves the queue, a session with nothing left to do is closed. It is one file because who may, what follows, and what
+follows by itself are read together, a few lines per command.
 """
 
 from typing import assert_never
@@ -25,6 +26,7 @@ from engine.commands import (
     Report,
     Resolve,
     Role,
+    Share,
     ShowStatus,
     Start,
     Stop,
@@ -65,6 +67,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _resolve(session, command, context)
         case Close():
             return _close(session, context)
+        case Share():
+            return _share(session, command, context)
         case ShowStatus():
             return _refusal_without_thread(session, context) or [_noted(context, "status")]
         case ChangeThread():
@@ -95,14 +99,19 @@ def _refusal_without_thread(session: Session, context: Context) -> list[e.Sessio
     return [] if session.starter else [_refused(context, Reason.NO_SESSION)]
 
 
-def _refusal(session: Session, context: Context) -> list[e.SessionEvent]:
-    """Why nobody, or not this person, may act in the session now: whoever started it may, and owners."""
+def _is_guest(session: Session, context: Context) -> bool:
+    """Whether somebody is neither an owner nor who started it: they act in it while it is shared."""
+    return context.by != session.starter and context.role is not Role.OWNER
+
+
+def _refusal(session: Session, context: Context, *, guests: bool = True) -> list[e.SessionEvent]:
+    """Why nobody, or not this person, may act in the session now: whoever started it may, owners, and `guests` if it is shared."""
     if not session.starter:
         return [_refused(context, Reason.NO_SESSION)]
     if context.role is Role.STRANGER:
         return [_refused(context, Reason.STRANGER)]
-    if context.by != session.starter and context.role is not Role.OWNER:
-        return [_refused(context, Reason.NOT_YOURS)]
+    if _is_guest(session, context) and not (session.shared and guests):
+        return [_refused(context, Reason.STARTER_ONLY if session.shared else Reason.NOT_YOURS)]
     if session.closing or session.closed:
         return [_refused(context, Reason.CLOSED)]
     return []
@@ -163,8 +172,11 @@ def _remove(session: Session, command: Remove, context: Context) -> list[e.Sessi
     """Discord does not say who deleted a message, but lets only its author and moderators do it."""
     if context.by and (refusal := _refusal(session, context)):
         return refusal
-    if not _is_queued(session, command.prompt):
+    prompt = next((one for one in session.queue if one.prompt == command.prompt), None)
+    if prompt is None:
         return [_refused(context, Reason.NOT_QUEUED)]
+    if context.by and _is_guest(session, context) and prompt.by != context.by:
+        return [_refused(context, Reason.STARTER_ONLY)]
     return [e.PromptRemoved(prompt=command.prompt, by=context.by)]
 
 
@@ -216,7 +228,18 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
 
 
 def _close(session: Session, context: Context) -> list[e.SessionEvent]:
-    return _refusal(session, context) or [e.CloseAsked(by=context.by, why="asked")]
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    return [e.CloseAsked(by=context.by, why="asked"), _noted(context, "closing")]
+
+
+def _share(session: Session, command: Share, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    told = _noted(context, "shared" if command.shared else "unshared")
+    if command.shared == session.shared:
+        return [told]
+    return [e.Shared(by=context.by) if command.shared else e.Unshared(by=context.by), told]
 
 
 def _change_thread(session: Session, command: ChangeThread, context: Context) -> list[e.SessionEvent]:

@@ -127,6 +127,13 @@ def _thread_changed(s: Session, event: e.ThreadChanged, _at: int, _cause: int) -
     s.thread_state = "open" if back else event.what
 
 
+def _shared(s: Session, event: e.Shared | e.Unshared, _at: int, _cause: int) -> None:
+    s.shared = isinstance(event, e.Shared)
+    _touch_head(s)
+    if s.thread:
+        _note(s, "shared" if s.shared else "unshared", detail=event.by)
+
+
 # --- the sandbox -----------------------------------------------------------------------------------------------------
 
 
@@ -155,8 +162,8 @@ def _sandbox_placed(s: Session, event: e.SandboxPlaced, _at: int, _cause: int) -
     s.addresses = event.addresses
 
 
-def _sandbox_ready(s: Session, event: e.SandboxReady, _at: int, _cause: int) -> None:
-    s.ready, s.isolated = True, event.isolated
+def _sandbox_ready(s: Session, event: e.SandboxReady, at: int, _cause: int) -> None:
+    s.ready, s.isolated, s.busy_at = True, event.isolated, at
     s.failures = _without(s.failures, "attach")
     _touch_head(s)
 
@@ -181,10 +188,10 @@ def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> N
 # --- prompts and turns -----------------------------------------------------------------------------------------------
 
 
-def _prompt_queued(s: Session, event: e.PromptQueued, _at: int, _cause: int) -> None:
+def _prompt_queued(s: Session, event: e.PromptQueued, at: int, _cause: int) -> None:
     waited = bool(s.turn or s.sent or s.queue)
     prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size, waited=waited)
-    s.queue = (*s.queue, prompt)
+    s.queue, s.busy_at = (*s.queue, prompt), at
     if s.gave_up:
         _touch_head(s)
     s.crashes, s.losses = 0, 0
@@ -233,7 +240,7 @@ def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> Non
 
 def _turn_ended(s: Session, event: e.TurnEnded, at: int, _cause: int) -> None:
     started, by = (s.turn.started, s.turn.by) if s.turn else (at, s.starter)
-    s.turn = None
+    s.turn, s.busy_at = None, at
     _set(s, f"turn:{event.turn}", outcome=event.outcome, reason=event.reason, ended=at, asking=False, closed=True)
     if event.outcome == "failed" or (event.outcome == "completed" and at - started > LONG_TURN):
         _note(s, f"turn-{event.outcome}", mention=by, detail=event.reason)
@@ -325,10 +332,10 @@ def _end_asks(s: Session) -> None:
 # --- the journal -----------------------------------------------------------------------------------------------------
 
 
-def _journal_read(s: Session, event: e.JournalRead, _at: int, _cause: int) -> None:
+def _journal_read(s: Session, event: e.JournalRead, at: int, _cause: int) -> None:
     if event.epoch != s.journal_epoch:
         s.journal_epoch, s.cli = event.epoch, 0
-    s.journal_offset = event.end
+    s.journal_offset, s.busy_at = event.end, at
     s.failures = _without(s.failures, "attach")
     shown: list[f.Fact] = []
     for fact in event.facts:
@@ -436,15 +443,13 @@ def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> N
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def _close_asked(s: Session, event: e.CloseAsked, at: int, cause: int) -> None:
+def _close_asked(s: Session, event: e.CloseAsked, at: int, _cause: int) -> None:
     s.closing = event.why
     removed = event.why == "removed"
     if not s.thread:
         _reply(s, s.request, at, "refused-stranger" if removed else "start-failed", s.starter, s.locale)
     elif removed:
         _note(s, "removed", mention=s.starter, detail=event.by)
-    else:
-        _reply(s, cause, at, "closing", event.by, s.locale)
     _touch_head(s)
 
 
@@ -476,6 +481,8 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.StarterPosted: _starter_posted,
     e.ThreadOpened: _thread_opened,
     e.ThreadChanged: _thread_changed,
+    e.Shared: _shared,
+    e.Unshared: _shared,
     e.SlotAsked: _slot_asked,
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,

@@ -91,6 +91,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, kw_only=True):
     """The state of one session. Grouped by what it is about: its thread, its sandbox, its CLI, its work, its people.
 
+    `busy_at`: when something last happened in its sandbox, or was asked of it (µs).
+
     A value, never assigned to: the struct is not frozen only because `fold` works on a private copy, which makes replay
     three times as fast.
     """
@@ -106,6 +108,7 @@ class Session(msgspec.Struct, kw_only=True):
     starter_message: str = ""
     thread: str = ""
     thread_state: str = "open"
+    shared: bool = False
 
     place: int = 0
     reservation: str = ""
@@ -125,6 +128,7 @@ class Session(msgspec.Struct, kw_only=True):
     crashes: int = 0
     state: str = "idle"
     tasks: int = 0
+    busy_at: int = 0
     model: str = ""
 
     queue: tuple[Prompt, ...] = ()
@@ -165,6 +169,11 @@ class Session(msgspec.Struct, kw_only=True):
         if any(not ask.choice for ask in self.asks):
             return Phase.AWAITING
         return Phase.WORKING if self.turn or self.sent else Phase.READY
+
+    @property
+    def idle(self) -> bool:
+        """Whether it holds a sandbox in which nothing happens, nor is asked for: since `busy_at` (µs)."""
+        return self.phase is Phase.READY and not self.tasks and not self.queue and not self.cut
 
     @property
     def gave_up(self) -> bool:

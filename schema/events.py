@@ -98,6 +98,18 @@ class ThreadChanged(_Event, frozen=True, kw_only=True, tag="session.thread_chang
     by: str = ""
 
 
+class Shared(_Event, frozen=True, kw_only=True, tag="session.shared"):
+    """From here on every user of the server may prompt, answer and stop in the session."""
+
+    by: str
+
+
+class Unshared(_Event, frozen=True, kw_only=True, tag="session.unshared"):
+    """From here on only whoever started the session, and owners, may do something in it."""
+
+    by: str
+
+
 class SlotAsked(_Event, frozen=True, kw_only=True, tag="session.slot_asked"):
     """The session stands in the line for a sandbox at `place`, 1 being next."""
 
@@ -514,6 +526,8 @@ SessionEvent = (
     | StarterPosted
     | ThreadOpened
     | ThreadChanged
+    | Shared
+    | Unshared
     | SlotAsked
     | SlotLeft
     | SandboxReserved

@@ -10,12 +10,14 @@ from typing import Protocol
 from adapters.discord import notices
 from adapters.discord.acknowledging import Acknowledging
 from adapters.discord.errors import HasThread, UnknownInteraction, UnknownMessage
+from adapters.discord.notices import asked_at
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
 from adapters.discord.render import Button, start_again, status
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
+from engine.evolve import fold
 from engine.guild import Guild, Notice
 from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain
 from engine.session import Reply, Session
@@ -147,10 +149,15 @@ class DiscordChat:
                 if reply.what in _EXPLAINED:
                     await self._explain(session, reply, asked)
                 return True
-            case "component" if not refused and reply.what not in {"stopping", "started", "start-failed"}:
+            case "component" if not refused and self._is_seen(session, reply, asked):
                 return True
             case _:
                 return await self._whisper(asked, self._words(session, reply))
+
+    @staticmethod
+    def _is_seen(session: Session, reply: Reply, asked: Received) -> bool:
+        """Whether whoever pressed a button sees by itself what became of it."""
+        return asked.channel == session.thread and reply.what not in {"stopping", "started", "start-failed"}
 
     async def _whisper(self, asked: Received, words: str, buttons: Sequence[Button] = ()) -> bool:
         """Tell one person; False when they can no longer be answered privately. Raises TryAgain when they cannot be yet."""
@@ -195,6 +202,8 @@ class DiscordChat:
         lines = [status(session, say)]
         if session.turn:
             lines.append(say("status-turn", person=session.turn.by, since=str(session.turn.started // 1_000_000)))
+        if session.shared:
+            lines.append(say("head-shared"))
         if session.tasks:
             lines.append(say("status-tasks", count=session.tasks))
         return "\n".join([*lines, say("status-queue", count=len(session.queue))])
@@ -206,11 +215,21 @@ class DiscordChat:
         asked = await self._asked(reply.to)
         if asked is None or asked.what not in {"command", "component"}:
             return True
-        content, buttons = notices.words(guild, reply, texts(reply.locale))
+        say = texts(reply.locale)
+        listed = reply.what == "sessions"
+        content, buttons = (
+            notices.sessions(await self._running(guild), say) if listed else notices.words(guild, reply, say)
+        )
         try:
             return await self._whisper(asked, content, buttons)
         except GiveUp:
             return False
+
+    async def _running(self, guild: Guild) -> list[Session]:
+        """The sessions of a server that are not closed, the longest first, as the log has them now."""
+        running = await self._log.rows("running")
+        mine = sorted((one for one, value in running.items() if value.startswith(f"{guild.id} ")), key=int)
+        return [fold(await self._log.read_stream(f"session:{one}"), Session()) for one in mine]
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
         """One message, kept up to date. Open ones are posted again when somebody deleted them."""
@@ -277,11 +296,6 @@ class DiscordChat:
         if left_out:
             lines.append(say("handover-left-out", count=len(left_out)))
         return "\n".join(lines)
-
-
-def asked_at(discord_id: str) -> int:
-    """When an id was made, in µs: Discord's ids tell (`notes/discord.md`)."""
-    return ((int(discord_id) >> 22) + 1_420_070_400_000) * 1000
 
 
 def _parts(file: File) -> Iterator[File]:

@@ -165,6 +165,8 @@ def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
     if session.model:
         lines.append(say("head-model", model=plain(session.model)))
+    if session.shared:
+        lines.append(say("head-shared"))
     if session.ready and session.open_walls:
         lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
     elif session.ready and not session.isolated:

@@ -112,6 +112,8 @@ def _server_slash(data: _Data) -> c.GuildCommand:
     person = next((str(one.value) for one in of.options if one.name == "person"), "")
     if sub.name == "members":
         return c.ListMembers()
+    if sub.name == "sessions":
+        return c.ListSessions()
     if of.name not in {c.Role.USER, c.Role.OWNER} or not (person.isascii() and person.isdecimal()):
         return _MALFORMED
     role = c.Role(of.name)
@@ -145,6 +147,8 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
             return c.ShowStatus()
         case "close":
             return c.Close()
+        case "share" | "unshare":
+            return c.Share(shared=sub.name == "share")
         case name:
             return c.Reject(reason=c.Reason.MALFORMED, detail=ascii(name)[:40])
 
@@ -158,7 +162,7 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
     if pressed.session != received.session:
         return _MALFORMED
     match pressed.kind:
-        case "close":
+        case "close" | "end":
             return c.Close()
         case "remove":
             return c.Remove(prompt=pressed.about)

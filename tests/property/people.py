@@ -16,6 +16,7 @@ from engine.commands import (
     Remove,
     Resolve,
     Role,
+    Share,
     ShowStatus,
     Start,
     Stop,
@@ -126,6 +127,8 @@ class People:
         whats = ("archived", "unarchived", "locked", "unlocked", "unarchived", "forbidden", "unlocked", "deleted")
         rare: tuple[Callable[[], Command], ...] = (
             ShowStatus,
+            partial(Share, shared=item % 4 > 0),
+            partial(Share, shared=item % 4 > 0),
             partial(Reject, reason=Reason.MALFORMED),
             partial(Start, guild="g", channel="c", prompt=self._name(), text=self._text(size)),
             *[partial(ChangeThread, what=what) for what in whats],

@@ -270,6 +270,11 @@ def test_a_queued_prompt_cannot_look_like_ours() -> None:
     assert shown.buttons[0].custom_id == "v1:remove:100:5"
 
 
+def test_the_head_says_that_it_is_shared() -> None:
+    assert "Shared" not in show(HeadCard(part="head"))[0].content
+    assert "Shared" in show(HeadCard(part="head"), msgspec.structs.replace(SESSION, shared=True))[0].content
+
+
 def test_a_cut_turn_offers_to_go_on() -> None:
     card = CutCard(part="cut:1", turn=1, by="7", why="cli", text=box("do it"))
     assert labels(show(card)[0]) == ["Continue", "Retry"]

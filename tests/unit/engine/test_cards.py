@@ -11,7 +11,6 @@ from schema import facts as f
 from schema.sealed import Sealed
 from tests.unit.engine.given import (
     ASKING,
-    CLOSED,
     CLOSING,
     CUT,
     LOST,
@@ -241,10 +240,6 @@ def test_nobody_is_told_what_nobody_did() -> None:
 def test_the_starter_is_told_where_the_thread_is_or_that_there_is_none() -> None:
     assert told(*OPENED) == ["started"]
     assert told(REQUESTED, e.CloseAsked(by="", why="failed")) == ["start-failed"]
-
-
-def test_who_closes_is_told() -> None:
-    assert told(*CLOSED)[-1] == "closing"
 
 
 def test_a_reply_is_told_once() -> None:

@@ -15,6 +15,7 @@ from engine.commands import (
     Reject,
     Remove,
     Resolve,
+    Share,
     ShowStatus,
     Start,
     Stop,
@@ -47,6 +48,7 @@ from tests.unit.engine.given import (
     when,
 )
 
+SHARED = e.Shared(by=STARTER)
 COMMANDS: list[Command] = [
     Submit(prompt="p9", text=text()),
     Edit(prompt="p1", text=text()),
@@ -55,6 +57,7 @@ COMMANDS: list[Command] = [
     Answer(request="q", choice="allow"),
     Resolve(turn=1, choice="retry", prompt="p9", text=text()),
     Close(),
+    Share(shared=True),
 ]
 
 
@@ -68,6 +71,39 @@ def name(command: Command) -> str:
 @pytest.mark.parametrize("command", COMMANDS, ids=name)
 def test_another_user_decides_nothing_in_it(command: Command) -> None:
     assert when(given(*ASKING), command, by=OTHER) == refused("not_yours", by=OTHER)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, Share(shared=False)], ids=name)
+def test_in_a_shared_one_other_users_act_but_neither_end_nor_share_it(command: Command) -> None:
+    shared = (*ASKING, queued("p1"), SHARED)
+    if isinstance(command, Close | Share | Remove):
+        assert when(given(*shared), command, by=OTHER) == refused("starter_only", by=OTHER)
+    else:
+        kinds = [type(one) for one in when(given(*shared), command, by=STARTER)]
+        assert [type(one) for one in when(given(*shared), command, by=OTHER)] == kinds
+    alone = given(*shared, e.Unshared(by=OWNER))
+    assert when(alone, command, by=OTHER) == refused("not_yours", by=OTHER)
+
+
+def test_a_guest_takes_back_what_they_wrote() -> None:
+    mine = msgspec.structs.replace(queued("p2"), by=OTHER)
+    taken_back = e.PromptRemoved(prompt="p2", by=OTHER)
+    assert when(given(*WORKING, SHARED, mine), Remove(prompt="p2"), by=OTHER) == [taken_back]
+    assert when(given(*WORKING, SHARED, mine), Remove(prompt="p2"), by="")[0] == msgspec.structs.replace(
+        taken_back, by=""
+    )
+
+
+def test_a_session_is_shared_and_its_thread_told_so() -> None:
+    told = e.Noted(by=STARTER, locale="ja", what="shared")
+    assert when(given(*READY), Share(shared=True)) == [SHARED, told]
+    assert when(given(*READY, SHARED), Share(shared=True)) == [told]
+    ended = msgspec.structs.replace(told, what="unshared")
+    assert when(given(*READY, SHARED), Share(shared=False)) == [e.Unshared(by=STARTER), ended]
+    assert when(given(*READY), Share(shared=False)) == [ended]
+    both = given(*READY, SHARED, e.Unshared(by=OWNER))
+    assert [one.what for one in both.cards if isinstance(one, NoteCard)] == ["shared", "unshared"]
+    assert not given(REQUESTED, SHARED).cards
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=name)
@@ -320,13 +356,16 @@ def test_a_removal_changes_nothing_where_they_have_nothing() -> None:
 # --- close, and the thread -------------------------------------------------------------------------------------------
 
 
+TOLD = e.Noted(by=STARTER, locale="ja", what="closing")
+
+
 def test_a_session_with_a_sandbox_hands_over_first() -> None:
-    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked")]
+    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked"), TOLD]
     assert wanted(given(*CLOSING))[0] == "handover"
 
 
 def test_a_session_that_holds_nothing_is_closed_at_once() -> None:
-    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), e.Closed()]
+    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), TOLD, e.Closed()]
 
 
 def test_a_deleted_thread_closes_the_session() -> None:
