@@ -107,7 +107,7 @@ class _Check:
             try:
                 decode(kind, payload, position)
             except CodecError as error:
-                self._say(str(error))
+                self._say(f"{error} (version {version} of {stream})")
         self._streams[stream] = (version, hash_)
         self._position = position
         self._compare_seal(position, hash_)

@@ -123,7 +123,7 @@ async def exact_view(bench: Bench) -> None:
             actors = [_changer(log, number) for number in range(bench.some(_ACTORS))]
 
             async def without() -> float:
-                with mock.patch.object(exact, "changes", return_value=[]):
+                with mock.patch.object(exact, "changes", _nothing):
                     return await bench.rate(actors)
 
             await bench.compare(
@@ -134,6 +134,10 @@ async def exact_view(bench: Bench) -> None:
             )
     finally:
         await bench.server.drop(dsn)
+
+
+def _nothing(_stream: str, _event: e.Event) -> list[tuple[str, exact.Change]]:
+    return []
 
 
 def _changer(log: PostgresEventLog, number: int) -> Callable[[], Awaitable[object]]:

@@ -142,6 +142,14 @@ async def _insert(connection: Connection, position: int) -> None:
     await connection.execute("update log_head set position = position + 1")
 
 
+async def _swap(connection: Connection, position: int) -> None:
+    """With the one after it, which is of another stream."""
+    other = position + 1
+    await connection.execute("update events set position = -1 where position = $1", position)
+    await connection.execute("update events set position = $1 where position = $2", position, other)
+    await connection.execute("update events set position = $1 where position = -1", other)
+
+
 async def compute_anew(connection: Connection) -> None:
     """What a thorough intruder does: versions without gaps, and every hash right."""
     last: dict[int, tuple[int, bytes]] = {}
@@ -161,8 +169,8 @@ async def compute_anew(connection: Connection) -> None:
     )
 
 
-@pytest.mark.parametrize("tamper", [_change, _remove, _insert])
-@pytest.mark.parametrize("position", [1, 10, 11, 25, 30, 33, 36])
+@pytest.mark.parametrize("tamper", [_change, _remove, _insert, _swap])
+@pytest.mark.parametrize("position", [1, 10, 11, 25, 30, 33, 35])
 async def test_whoever_computes_all_hashes_anew_is_found_by_the_seals_or_the_anchor(
     intact: Anchor,
     connection: Connection,
@@ -224,6 +232,20 @@ async def test_a_kind_of_a_newer_release_is_said(intact: Anchor, connection: Con
         await compute_anew(connection)
         report = await verify(connection, None)
         assert report.problems[0].startswith("position 36 holds 'session.dreamed', which this release does not know")
+        assert report.problems[0].endswith("(version 12 of session:2)")
+
+
+async def test_an_event_that_cannot_be_read_is_named_by_position_stream_and_kind(
+    intact: Anchor, connection: Connection
+) -> None:
+    """Its hash is right, and no upcaster leads to what this release reads."""
+    async with undone(connection):
+        payload = '{"kind":"session.slot_asked","place":"first"}'
+        await connection.execute("update events set payload = $1 where position = 35", payload.encode())
+        await compute_anew(connection)
+        (problem,) = (await verify(connection, None)).problems
+        assert problem.startswith("position 35 holds a 'session.slot_asked' that cannot be read")
+        assert problem.endswith("(version 12 of session:1)")
 
 
 async def test_verify_uses_many_marks_in_a_long_log(
