@@ -354,15 +354,19 @@ def _failed(session: Session, event: e.EffectFailed, context: Context) -> list[e
     before = session.failures.get(event.what)
     lasted = context.at - before.since if before else 0
     if event.what == "attach" and not session.ready and lasted > context.policy.start_limit:
-        return [event, *_lost(session, e.SandboxLost(reservation=session.reservation, why="start"))]
+        return [event, *_lost_by(session, event, "start")]
     if event.what == "handover" and lasted > context.policy.handover_limit:
         event = msgspec.structs.replace(event, retry=None)
-    return [event] if event.retry is not None else [event, *_given_up(session, event.what)]
+    return [event] if event.retry is not None else [event, *_given_up(session, event)]
 
 
-def _given_up(session: Session, what: str) -> list[e.SessionEvent]:
+def _lost_by(session: Session, failed: e.EffectFailed, why: str) -> list[e.SessionEvent]:
+    return _lost(session, e.SandboxLost(reservation=session.reservation, why=why, detail=failed.why))
+
+
+def _given_up(session: Session, failed: e.EffectFailed) -> list[e.SessionEvent]:
     """What it means for the session that an effect can never succeed."""
-    kind, _, name = what.partition(":")
+    kind, _, name = failed.what.partition(":")
     match kind:
         case "starter" | "thread":
             return [e.CloseAsked(by="", why="failed")]
@@ -375,7 +379,7 @@ def _given_up(session: Session, what: str) -> list[e.SessionEvent]:
         case "prompt":  # an earlier try may have arrived
             return journal.cut_sent(session, "send")
         case _:  # attach, restart, an answer, a stop: there is no way to go on in this sandbox
-            return _lost(session, e.SandboxLost(reservation=session.reservation, why="gone"))
+            return _lost_by(session, failed, "gone" if session.ready else "refused")
 
 
 def _tick(session: Session, context: Context) -> list[e.SessionEvent]:

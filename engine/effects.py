@@ -9,6 +9,7 @@ from typing import Protocol, assert_never
 from engine import line
 from engine.guild import DismissPerson, Guild, GuildEffect, ShowNotice
 from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone, Unwalled
+from engine.retry import DETAIL
 from engine.todo import (
     AskSlot,
     Attach,
@@ -109,10 +110,11 @@ class Performer:
         try:
             await self._agent.attach(effect.reservation, context)
         except SandboxGone as gone:
-            await context.report(e.SandboxLost(reservation=effect.reservation, why=gone.why))
+            await context.report(e.SandboxLost(reservation=effect.reservation, why=gone.why, detail=str(gone)[:DETAIL]))
         except Unwalled as unwalled:
             await context.report(e.SandboxProbed(reservation=effect.reservation, checks=unwalled.checks))
-            await context.report(e.SandboxLost(reservation=effect.reservation, why="walls"))
+            lost = e.SandboxLost(reservation=effect.reservation, why="walls", detail=str(unwalled)[:DETAIL])
+            await context.report(lost)
 
     async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
         reply = next((one for one in context.session.replies if one.to == effect.to), None)

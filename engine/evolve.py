@@ -83,9 +83,12 @@ def _touch_head(s: Session) -> None:
     _set(s, "head")
 
 
-def _note(s: Session, what: str, *, mention: str = "", detail: str = "", text: Sealed | None = None) -> None:
+def _note(
+    s: Session, what: str, *, mention: str = "", detail: str = "", reason: str = "", text: Sealed | None = None
+) -> None:
     s.notes += 1
-    _add(s, NoteCard(part=f"note:{s.notes}", what=what, detail=detail, text=text, mention=mention, closed=True))
+    part = f"note:{s.notes}"
+    _add(s, NoteCard(part=part, what=what, detail=detail, reason=reason, text=text, mention=mention, closed=True))
 
 
 def _reply(s: Session, cause: int, at: int, what: str, by: str, locale: str, detail: str = "") -> None:
@@ -173,11 +176,14 @@ def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> No
     s.losses += 1
     _end_asks(s)
     _touch_head(s)
-    if event.why == "walls":  # another would be no better until somebody has seen to it
+    if event.why in {"walls", "refused"}:  # another would be no better until somebody has seen to it
         s.losses = LOSS_LIMIT
+    if event.why == "walls":
         _note(s, "sandbox-unwalled", mention=s.starter, detail=" ".join(s.open_walls))
+    elif event.why == "refused":
+        _note(s, "sandbox-refused", mention=s.starter, reason=event.detail)
     else:
-        _note(s, "sandbox-lost", mention=s.starter, detail=event.why)
+        _note(s, "sandbox-lost", mention=s.starter, detail=event.why, reason=event.detail)
 
 
 def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> None:
@@ -435,7 +441,10 @@ def _replied(s: Session, event: e.Replied, _at: int, _cause: int) -> None:
 
 def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> None:
     since = s.failures[event.what].since if event.what in s.failures else at
-    s.failures = {**s.failures, event.what: Failure(attempt=event.attempt, retry=event.retry, since=since)}
+    s.failures = {
+        **s.failures,
+        event.what: Failure(attempt=event.attempt, retry=event.retry, since=since, why=event.why),
+    }
     if event.what in {"attach", "slot", "restart"}:
         _touch_head(s)
 

@@ -70,11 +70,12 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect that did not work: tries so far, and when it is tried again (µs; None: not any more)."""
+    """An effect that did not work: tries so far, when it is tried again (µs; None: not any more), and what was said last."""
 
     attempt: int
     retry: int | None
     since: int
+    why: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

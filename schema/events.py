@@ -159,11 +159,16 @@ class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready
     isolated: bool = True
 
 
-class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost"):
-    """The sandbox is of no more use. `why`: gone, memory, evicted, node, start (not up in time) or walls (see SandboxProbed)."""
+class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost.2"):
+    """The sandbox is of no more use. `why`: gone, memory, evicted, node, start (not up in time), refused (it cannot come up as
+    things are) or walls (see SandboxProbed). `detail`: what was said of it, a sentence for people in English.
+
+    (`session.sandbox_lost` had no detail.)
+    """
 
     reservation: str
     why: str
+    detail: str = ""
 
 
 class SandboxGone(_Event, frozen=True, kw_only=True, tag="session.sandbox_gone"):

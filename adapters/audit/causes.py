@@ -36,6 +36,7 @@ _LOOKS_FOR: Mapping[str, Sequence[tuple[str, str | None]]] = {
     "session.sandbox_placed": [("reservation", "reservation")],
     "session.sandbox_ready": [("reservation", "reservation")],
     "session.sandbox_lost": [("reservation", "reservation")],
+    "session.sandbox_lost.2": [("reservation", "reservation")],
     "session.sandbox_gone": [("close", None), ("reservation", "reservation")],
     "session.prompt_sent": [("prompt", "prompt")],
     "session.turn_started": [("sent", "prompt"), ("prompt", "prompt")],

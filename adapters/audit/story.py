@@ -204,9 +204,11 @@ class _Teller:
         self._mark(stored, text, "good" if isolated else "warn")
 
     def _on_session_sandbox_lost(self, stored: Stored, body: Body) -> None:
-        self._mark(stored, "sandbox lost", "bad", detail=body["why"])
+        self._mark(stored, "sandbox lost", "bad", detail=": ".join(filter(None, (body["why"], body.get("detail")))))
         if span := self._spans.get(body["reservation"]):
             span.tone = "bad"
+
+    _on_session_sandbox_lost_2 = _on_session_sandbox_lost
 
     def _on_session_sandbox_gone(self, stored: Stored, body: Body) -> None:
         self._mark(stored, "sandbox gone")

@@ -24,6 +24,7 @@ _FAILED_LINES = 8
 _FAILED_CHARACTERS = 900
 _NOTICE_CHARACTERS = 1500
 _QUEUED_CHARACTERS = 160
+_REASON_CHARACTERS = 400
 _CURSOR = " ▌"
 _NOTHING = "\u200b"
 
@@ -163,6 +164,9 @@ def status(session: Session, say: Texts) -> str:
 
 def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
+    failure = session.failures.get("attach")
+    if session.phase is Phase.PROVISIONING and failure:
+        lines.append(say("reason", reason=plain(failure.why, _REASON_CHARACTERS)))
     if session.model:
         lines.append(say("head-model", model=plain(session.model)))
     if session.shared:
@@ -310,6 +314,8 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
         case _:
             detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)
+    if card.reason:
+        told += "\n" + say("reason", reason=plain(card.reason, _REASON_CHARACTERS))
     why = opened(card.text).strip()
     return f"{told}\n{block(why[:_FAILED_CHARACTERS], 'text')}" if why else told
 

@@ -68,6 +68,9 @@ def refusal(status: int, body: bytes, doing: str) -> ApiError:
 _BY_WORDS = {
     "admission webhook": ("a rule of the cluster forbids it", True),
     "ValidatingAdmissionPolicy": ("a rule of the cluster forbids it", True),
+    "failed calling webhook": ("a webhook of the cluster does not answer", False),
+    "is forbidden: maximum": ("the namespace's limits do not allow it", True),
+    "is forbidden: minimum": ("the namespace's limits do not allow it", True),
     "violates PodSecurity": ("the namespace does not allow such pods", True),
     "exceeded quota": ("the namespace's quota is used up", False),
     "status unknown for quota": ("the namespace is being set up", False),

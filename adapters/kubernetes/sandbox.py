@@ -94,7 +94,10 @@ class KubernetesSandbox:
             return await self._api.request("POST", self._pods, "create the sandbox's pod", body=body)
         except ApiError as error:
             # a quota that is used up is said before that the pod exists
-            pod = await self._get(name) if error.status in (403, 409) else None
+            pod = None
+            if error.status in (403, 409):
+                with suppress(ApiError):  # who may not even look: what was refused first is what is told
+                    pod = await self._get(name)
             if pod is None:
                 raise
         if not self._is_ours(pod):

@@ -120,6 +120,9 @@ continue-prompt = You were cut off in the middle of your last turn, and its outc
 # --- notes
 note-sandbox-lost = ⚠️ <@{ $person }>, the sandbox was lost ({ $detail }). What was only in it is gone. Write a message to go on in a new one, or close the session.
 note-sandbox-unwalled = 🧱 <@{ $person }>, no sandbox for now. Before anything of yours was in it, it was tried from inside: it reaches { $detail }, and must not. So it is removed and was not used. Whoever runs this bot has to look into the network policies of the cluster; then write a message to try again.
+note-sandbox-refused = ❌ <@{ $person }>, no sandbox can be made as things are. Whoever runs this bot has to look into it; then write a message to try again, or close the session.
+reason = -# { $reason }
+lost-refused = it cannot be made
 lost-gone = it disappeared
 lost-start = it did not come up in time
 lost-memory = it ran out of memory

@@ -48,7 +48,7 @@ def story(text: Any = HOSTILE) -> Story:
             event(16, "usage.counted.2", usage),
             journal(17, {"fact": "noticed", "what": "model_fallback", "text": text}, {"fact": "cli_exited", "code": 1}),
             event(18, "session.turn_ended", {"turn": 1, "outcome": "failed", "reason": "boom"}),
-            event(19, "session.sandbox_lost", {"reservation": "r", "why": "killed"}),
+            event(19, "session.sandbox_lost.2", {"reservation": "r", "why": "evicted", "detail": "Too big."}),
             event(20, "session.sandbox_gone", {"reservation": "r"}),
             event(21, "session.close_asked", {"by": "77", "why": "asked"}),
             event(22, "session.handed_over", {"how": "posted", "files": 2}),

@@ -238,9 +238,9 @@ def test_an_erased_question_can_still_be_answered() -> None:
                 starter="7",
                 thread="2",
                 reservation="r",
-                failures={"attach": Failure(attempt=2, retry=1, since=0)},
+                failures={"attach": Failure(attempt=2, retry=1, since=0, why="no *room*")},
             ),
-            "try 2",
+            "(try 2), trying again.\n-# no \\*room\\*",
         ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, model="claude_x"), "claude\\_x"),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False), "not walled off"),
@@ -314,3 +314,9 @@ def test_buttons_are_what_discord_takes(request: str, text: str) -> None:
 def test_foreign_custom_ids_are_read_as_nothing_or_as_themselves(custom_id: str) -> None:
     pressed = read(custom_id)
     assert pressed is None or custom_id.startswith("v1:")
+
+
+def test_a_note_tells_what_the_world_said_and_lets_it_look_like_nothing_of_ours() -> None:
+    card = NoteCard(part="note:1", what="sandbox-refused", reason="no **room**\n# at all", mention="7")
+    (shown,) = show(card)
+    assert shown.content.endswith("close the session.\n-# no \\*\\*room\\*\\* \\# at all")

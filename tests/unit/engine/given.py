@@ -53,6 +53,11 @@ CHECKS = tuple(
 )
 PROBED = e.SandboxProbed(reservation=R, checks=CHECKS)
 UNWALLED = (*RESERVED, queued("p1"), PROBED, e.SandboxLost(reservation=R, why="walls"))
+REFUSED = (
+    *RESERVED,
+    queued("p1"),
+    e.SandboxLost(reservation=R, why="refused", detail="the namespace does not allow it"),
+)
 LOST = (*READY, e.SandboxLost(reservation=R, why="gone"))
 CLOSING = (*READY, e.CloseAsked(by=STARTER, why="asked"))
 CLOSED = (*OPENED, e.CloseAsked(by=STARTER, why="asked"), e.Closed())

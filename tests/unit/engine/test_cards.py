@@ -17,6 +17,7 @@ from tests.unit.engine.given import (
     OPENED,
     PROBED,
     READY,
+    REFUSED,
     REQUESTED,
     RESERVED,
     SENT,
@@ -194,6 +195,21 @@ def test_a_cut_turn_asks_how_to_go_on_until_somebody_said() -> None:
 
 def test_a_lost_sandbox_is_said() -> None:
     assert notes(given(*LOST)) == ["sandbox-lost"]
+
+
+def test_why_a_sandbox_cannot_be_made_or_was_lost_is_told_as_it_was_said() -> None:
+    (refused,) = [one for one in given(*REFUSED).cards if isinstance(one, NoteCard)]
+    assert (refused.what, refused.reason, refused.mention) == (
+        "sandbox-refused",
+        "the namespace does not allow it",
+        STARTER,
+    )
+    (lost,) = [
+        one
+        for one in given(*READY, e.SandboxLost(reservation="s-1", why="evicted", detail="Full.")).cards
+        if isinstance(one, NoteCard)
+    ]
+    assert (lost.what, lost.detail, lost.reason) == ("sandbox-lost", "evicted", "Full.")
 
 
 def test_a_sandbox_that_was_not_walled_off_is_told_with_what_it_reaches() -> None:

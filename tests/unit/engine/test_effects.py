@@ -101,7 +101,7 @@ async def test_a_reply_that_was_told_meanwhile_is_not_told_again(ports: Ports) -
 @pytest.mark.parametrize(("gone", "why"), [(SandboxGone("gone"), "gone"), (SandboxGone("137", "memory"), "memory")])
 async def test_a_sandbox_that_is_gone_is_lost(ports: Ports, gone: SandboxGone, why: str) -> None:
     ports.plan("attach", gone)
-    assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why=why)]
+    assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why=why, detail=str(gone))]
 
 
 async def test_a_sandbox_that_is_not_walled_off_is_told_and_lost(ports: Ports) -> None:
@@ -109,7 +109,7 @@ async def test_a_sandbox_that_is_not_walled_off_is_told_and_lost(ports: Ports) -
     ports.plan("attach", Unwalled(checks))
     assert await reports(ports, Attach(reservation=R)) == [
         e.SandboxProbed(reservation=R, checks=checks),
-        e.SandboxLost(reservation=R, why="walls"),
+        e.SandboxLost(reservation=R, why="walls", detail=str(Unwalled(checks))),
     ]
     assert str(Unwalled(checks)) == "the sandbox reaches what must be closed to it: api (10.96.0.1:443)"
 

@@ -175,7 +175,7 @@ def test_a_sandbox_that_does_not_start_in_time_is_lost() -> None:
     session = given(*RESERVED, failed("attach"), at=0)
     late = failed("attach", attempt=2)
     assert when(session, late, at=60 * SECOND, policy=policy) == [late]
-    lost = e.SandboxLost(reservation=R, why="start")
+    lost = e.SandboxLost(reservation=R, why="start", detail="no")
     assert when(session, late, at=60 * SECOND + 1, policy=policy) == [late, lost]
 
 
@@ -195,7 +195,8 @@ def test_a_sandbox_that_is_ready_may_be_out_of_reach_for_long() -> None:
     ],
 )
 def test_a_sandbox_in_which_there_is_no_way_to_go_on_is_lost(history: History, what: str) -> None:
-    assert when(given(*history), failed(what, None))[-1] == LOST_NOW
+    why = "gone" if given(*history).ready else "refused"
+    assert when(given(*history), failed(what, None))[-1] == e.SandboxLost(reservation=R, why=why, detail="no")
 
 
 def test_a_prompt_that_cannot_be_sent_is_cut_and_the_sandbox_stays() -> None:
