@@ -9,7 +9,7 @@ from typing import assert_never
 
 import msgspec
 
-from engine import journal
+from engine import budgets, journal
 from engine.commands import (
     Answer,
     ChangeThread,
@@ -121,7 +121,11 @@ def _start(session: Session, command: Start, context: Context) -> list[e.Session
     if context.role is Role.STRANGER:
         return [e.AccessAsked(**who_where)]
     requested = e.Requested(**who_where)
-    return [requested, _queued(command.prompt, command.text, context)] if command.text else [requested]
+    if command.text is None:
+        return [requested]
+    if budgets.over(context):
+        return [_refused(context, Reason.BUDGET, budgets.told(context))]
+    return [requested, _queued(command.prompt, command.text, context), *budgets.nears(session, context)]
 
 
 def _queued(prompt: str, text: Text, context: Context) -> e.PromptQueued:
@@ -137,6 +141,8 @@ def _wrong_text(text: Text, context: Context) -> Reason | None:
 def _submit(session: Session, command: Submit, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context):
         return refusal
+    if budgets.over(context):
+        return [_refused(context, Reason.BUDGET, budgets.told(context))]
     if wrong := _wrong_text(command.text, context):
         return [_refused(context, wrong)]
     if len(session.queue) >= context.policy.queue_limit:
@@ -144,7 +150,7 @@ def _submit(session: Session, command: Submit, context: Context) -> list[e.Sessi
     events: list[e.SessionEvent] = [_queued(command.prompt, command.text, context)]
     if session.cut:
         events.append(e.CutResolved(turn=session.cut.turn, by=context.by, choice="prompt", prompt=command.prompt))
-    return events
+    return [*events, *budgets.nears(session, context)]
 
 
 def _edit(session: Session, command: Edit, context: Context) -> list[e.SessionEvent]:
@@ -207,11 +213,14 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
         return refusal
     if session.cut is None or session.cut.turn != command.turn:
         return [_refused(context, Reason.NOT_CUT)]
+    if budgets.over(context):
+        return [_refused(context, Reason.BUDGET, budgets.told(context))]
     retried = session.cut.prompt if command.choice == "retry" else None
     text = Text(sealed=retried.text, size=retried.size) if retried else command.text
     return [
         _queued(command.prompt, text, context),
         e.CutResolved(turn=command.turn, by=context.by, choice=command.choice, prompt=command.prompt),
+        *budgets.nears(session, context),
     ]
 
 

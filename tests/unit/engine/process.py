@@ -145,14 +145,21 @@ class Process:
         self.errors: list[tuple[str, str, Exception]] = []
         self.policy = Policy()
         self.plans: list[Exception] = []
+        self.spent = 0
         world = World(
             log=self.log,
             translator=self,
             performer=Performer(self.ports, self.ports),
             now=lambda: self.now,
             failed=lambda target, what, error: self.errors.append((target, what, error)),
+            spent=self._spent,
         )
         self.supervisor = Supervisor(world, policy=self.policy, limit=1)
+
+    async def _spent(self, person: str, now: int) -> int:
+        assert (person, now) == (STARTER, self.now)
+        await anyio.lowlevel.checkpoint()
+        return self.spent
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator["Process"]:
