@@ -161,6 +161,10 @@ class ShowStatus(_Command, frozen=True, kw_only=True):
     """Tell how the session stands."""
 
 
+class TellStory(_Command, frozen=True, kw_only=True):
+    """Tell what happened in this session."""
+
+
 class ChangeThread(_Command, frozen=True, kw_only=True):
     """The thread was archived, unarchived, locked, unlocked, deleted, or is forbidden to us."""
 
@@ -207,6 +211,7 @@ Command = (
     | Resolve
     | Close
     | ShowStatus
+    | TellStory
     | ChangeThread
     | Reject
     | Grant

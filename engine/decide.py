@@ -3,6 +3,8 @@
 A command of a person always yields at least one event, its outcome; a refusal is one too (`Refused`, with its reason). A
 report that the session has no more use for yields none. After every decision `_advance` adds what follows by itself: the
 next prompt leaves the queue, a session with nothing left to do is closed.
+
+It is one file because the cases are one table: what each command may do is read beside what the others may.
 """
 
 from typing import assert_never
@@ -29,6 +31,7 @@ from engine.commands import (
     Start,
     Stop,
     Submit,
+    TellStory,
     Text,
     Tick,
 )
@@ -67,6 +70,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _close(session, context)
         case ShowStatus():
             return _refusal_without_thread(session, context) or [_noted(context, "status")]
+        case TellStory():
+            return _tell_story(session, context)
         case ChangeThread():
             return _change_thread(session, command, context)
         case Reject():
@@ -226,6 +231,13 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
 
 def _close(session: Session, context: Context) -> list[e.SessionEvent]:
     return _refusal(session, context) or [e.CloseAsked(by=context.by, why="asked")]
+
+
+def _tell_story(session: Session, context: Context) -> list[e.SessionEvent]:
+    """Owners may know, also when it is over."""
+    if refusal := _refusal_without_thread(session, context):
+        return refusal
+    return [_noted(context, "audit") if context.role is Role.OWNER else _refused(context, Reason.OWNERS_ONLY)]
 
 
 def _change_thread(session: Session, command: ChangeThread, context: Context) -> list[e.SessionEvent]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from adapters.discord import notices
+from adapters.discord import notices, story
 from adapters.discord.errors import HasThread, UnknownMessage
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
@@ -26,7 +26,7 @@ MOST_FILES = 10
 MOST_PARTS = 50
 """A file that would need more is not posted: half a gigabyte is not read in Discord."""
 
-_EXPLAINED = ("refused-empty", "refused-too_long", "refused-queue_full")
+_EXPLAINED = ("refused-budget", "refused-empty", "refused-too_long", "refused-queue_full")
 """Refusals of a message that are said in the thread. That others may not decide in it is not, or talk among people would be."""
 
 _TRANSCRIPT = "transcript.jsonl"
@@ -131,7 +131,8 @@ class DiscordChat:
             case "component" if not refused and reply.what not in {"stopping", "started", "start-failed"}:
                 return True
             case _:
-                return await self._whisper(asked, self._words(session, reply))
+                words = await self._story(session, reply) if reply.what == "audit" else self._words(session, reply)
+                return await self._whisper(asked, words)
 
     async def _whisper(self, asked: Received, words: str, buttons: Sequence[Button] = ()) -> bool:
         """Tell one person; False when they can no longer be answered privately."""
@@ -162,6 +163,11 @@ class DiscordChat:
             content = texts(session.locale)("closed-hint")
             await self._rest.create(session.thread, content, nonce=mark, buttons=(again,))
         self._hinted.add(session.thread)
+
+    async def _story(self, session: Session, reply: Reply) -> str:
+        events = await self._log.read_stream(f"session:{session.id}")
+        texts_of = {box: await self._desk.keyring.open(box) for box in story.boxes(events)}
+        return story.tell(events, texts_of, texts(reply.locale))
 
     def _words(self, session: Session, reply: Reply) -> str:
         say = texts(reply.locale)

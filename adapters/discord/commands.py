@@ -1,5 +1,5 @@
-"""The slash commands: `/claude start|stop|status|close` for sessions, `/claude members` and `/claude add|delete user|owner` for
-who may use them. Names are the same in every language, descriptions are not.
+"""The slash commands: `/claude start|stop|status|close|audit` for sessions, `/claude members` and
+`/claude add|delete user|owner` for who may use them. Names are the same in every language, descriptions are not.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,14 @@ def build(client: RESTClient) -> SlashCommandBuilder:
     command.set_description_localizations(_japanese("cmd-claude"))
     command.set_integration_types([hikari.ApplicationIntegrationType.GUILD_INSTALL])
     command.set_context_types([hikari.ApplicationContextType.GUILD])
-    for name, options in (("start", [prompt]), ("stop", []), ("status", []), ("close", []), ("members", [])):
+    for name, options in (
+        ("start", [prompt]),
+        ("stop", []),
+        ("status", []),
+        ("close", []),
+        ("audit", []),
+        ("members", []),
+    ):
         command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", options))
     person = option(
         type=kind.USER,

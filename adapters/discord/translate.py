@@ -143,6 +143,8 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
             return c.Stop()
         case "status":
             return c.ShowStatus()
+        case "audit":
+            return c.TellStory()
         case "close":
             return c.Close()
         case name:

@@ -6,6 +6,7 @@ cmd-start = Start a session in a thread of its own
 cmd-start-prompt = What Claude should do first
 cmd-stop = Stop what Claude is doing in this thread
 cmd-status = How this session stands
+cmd-audit = What happened in this session (owners)
 cmd-close = End this session: you get the patch and the transcript, the sandbox goes
 cmd-members = Who may use Claude here
 cmd-add = Let somebody use Claude here
@@ -198,3 +199,38 @@ refused-not_member = <@{ $detail }> is not a member. `/claude members` shows who
 refused-not_owner = <@{ $detail }> is a user, not an owner. Use `/claude delete user`.
 refused-owners_only = Only owners can do that. `/claude members` shows who they are.
 refused-stranger = You are not a member here. Ask to be let in with `/claude start`.
+
+# the story, for owners (story.py)
+story-head = **{ $turns ->
+    [one] One turn
+   *[other] { $turns } turns
+}**, { $events } events. All of it: `discord-claude audit`.
+story-earlier = … { $count } lines before that
+story-erased = (erased)
+story-nobody = nobody
+story-requested = { $person } asked for a session
+story-waits = in the line, place { $place }
+story-ready = the sandbox is ready
+story-lost = ⚠️ the sandbox was lost ({ $why })
+story-prompt = 💬 { $person }: { $text }
+story-removed = { $person } took a prompt back
+story-budget = 💰 { $person } has used most of today's budget
+story-stop = 🛑 { $person } stopped the turn
+story-asked = ❓ { $tool }: { $question }
+story-answered = { $person } { $choice ->
+    [allow] allowed { $tool }
+    [always] allowed { $tool } for good
+   *[deny] denied { $tool }
+}
+story-expired = nobody answered about { $tool } in time: denied
+story-turn = turn { $turn } { $outcome ->
+    [completed] is done ✅
+    [stopped] was stopped
+   *[failed] failed ❌ { $reason }
+}
+story-cut = ⚠️ turn { $turn } was cut off
+story-refused = 🚫 { $person } was refused: { $reason }
+story-failed = ❌ given up: { $what } ({ $why })
+story-close = { $person } closes the session
+story-handed = handed over, { $count } files
+story-closed = closed

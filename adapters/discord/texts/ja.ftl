@@ -6,6 +6,7 @@ cmd-start = 専用のスレッドでセッションを始める
 cmd-start-prompt = 最初に Claude に頼むこと
 cmd-stop = このスレッドで Claude がしている作業を止める
 cmd-status = このセッションの状態を見る
+cmd-audit = このセッションで起きたこと（オーナーのみ）
 cmd-close = セッションを終了する（パッチと会話記録を渡し、サンドボックスを片づけます）
 cmd-members = ここで Claude を使える人を見る
 cmd-add = ここで Claude を使えるようにする
@@ -192,3 +193,35 @@ refused-not_member = <@{ $detail }> さんはメンバーではありません�
 refused-not_owner = <@{ $detail }> さんはオーナーではなくユーザーです。`/claude delete user` を使ってください。
 refused-owners_only = それができるのはオーナーだけです。`/claude members` でオーナーが分かります。
 refused-stranger = あなたはここのメンバーではありません。`/claude start` で申請してください。
+
+# the story, for owners (story.py)
+story-head = **{ $turns } ターン**、{ $events } イベント。全部は `discord-claude audit` で見られます。
+story-earlier = … これより前に { $count } 行あります
+story-erased = （消去済み）
+story-nobody = 誰でもない
+story-requested = { $person } さんがセッションを頼みました
+story-waits = { $place } 番目に並びました
+story-ready = サンドボックスの準備ができました
+story-lost = ⚠️ サンドボックスが失われました（{ $why }）
+story-prompt = 💬 { $person } さん: { $text }
+story-removed = { $person } さんがプロンプトを取り消しました
+story-budget = 💰 { $person } さんは今日使える分のほとんどを使いました
+story-stop = 🛑 { $person } さんがターンを止めました
+story-asked = ❓ { $tool }: { $question }
+story-answered = { $person } さんが { $tool } を{ $choice ->
+    [allow] 許可しました
+    [always] 今後もずっと許可しました
+   *[deny] 拒否しました
+}
+story-expired = { $tool } には期限までに誰も答えず、拒否になりました
+story-turn = ターン { $turn } は{ $outcome ->
+    [completed] 終わりました ✅
+    [stopped] 止められました
+   *[failed] 失敗しました ❌ { $reason }
+}
+story-cut = ⚠️ ターン { $turn } は途中で切れました
+story-refused = 🚫 { $person } さんは断られました: { $reason }
+story-failed = ❌ あきらめました: { $what }（{ $why }）
+story-close = { $person } さんがセッションを閉じます
+story-handed = { $count } 個のファイルを渡しました
+story-closed = 終了しました
