@@ -85,6 +85,15 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def dollars(raw: str) -> int:
+    """In millionths."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,2})?", text(raw)):
+        raise ValueError("is not an amount of dollars")
+    if float(raw) == 0:
+        raise ValueError("is nothing at all")
+    return round(float(raw) * 1_000_000)
+
+
 def label(raw: str) -> str:
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", text(raw)):
         raise ValueError("is not a name as Kubernetes writes it")

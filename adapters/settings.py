@@ -108,6 +108,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sandbox_start_seconds: int
     sandbox_reap_seconds: int
     """How often sandboxes are compared with reservations."""
+    budget_user: int
+    """What a user may use in a day (UTC), in millionths of a US dollar, as `projections/prices.py` estimates it; 0: no limit."""
+    budget_owner: int
+    """The same for an owner."""
     permission_seconds: int
     """How long a permission prompt waits before it is denied."""
     claude_config_path: Path | None
@@ -162,6 +166,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         max_sandboxes=_limit(read),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
+        budget_user=read.optional("BUDGET_USER_USD_PER_DAY", parsers.dollars, _DOLLARS) or 0,
+        budget_owner=read.optional("BUDGET_OWNER_USD_PER_DAY", parsers.dollars, _DOLLARS) or 0,
         permission_seconds=read(
             "PERMISSION_SECONDS", parsers.whole(10, 2_592_000), "seconds, 10 to 2592000 (30 days)", 86_400
         ),
@@ -222,6 +228,7 @@ def _limit(read: "_Reader") -> int:
     return read("MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3)
 
 
+_DOLLARS = "US dollars a day, as 5 or 2.50, or unset for no limit"
 _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it safe, and out of the database"
 
 

@@ -38,6 +38,7 @@ from adapters.postgres.kept_files import KeptFiles
 from adapters.postgres.keyring import open_keyring
 from adapters.postgres.rebuild import rebuild
 from adapters.postgres.seals import Sealer
+from adapters.postgres.spending import Spending
 from adapters.postgres.tokens import Tokens
 from adapters.postgres.views import Follower, lags
 from adapters.reaper import Reaper
@@ -123,10 +124,13 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 now=now,
                 failed=partial(_tell_operators, metrics),
                 urgent=discord.acknowledging,
+                spent=Spending(log.pool),
             )
             policy = Policy(
                 permission_ttl=settings.permission_seconds * 1_000_000,
                 start_limit=settings.sandbox_start_seconds * 1_000_000,
+                budget_user=settings.budget_user,
+                budget_owner=settings.budget_owner,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
             probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     ACCESS_PENDING = "access_pending"
     ACCESS_SOON = "access_soon"
     ALREADY = "already"
+    BUDGET = "budget"
     CLOSED = "closed"
     CONFIRM_FIRST = "confirm_first"
     CONFIRM_OTHER = "confirm_other"
@@ -55,7 +56,9 @@ class Reason(StrEnum):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers that decisions rest on. Times are µs."""
+    """The numbers that decisions rest on. Times are µs. Budgets: what somebody may use in a day, in millionths of a dollar;
+    0 for no limit.
+    """
 
     permission_ttl: int = 24 * 3600 * 1_000_000
     start_limit: int = 120 * 1_000_000
@@ -65,17 +68,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     access_ttl: int = 7 * 24 * 3600 * 1_000_000
     access_again: int = 24 * 3600 * 1_000_000
     access_limit: int = 20
+    budget_user: int = 0
+    budget_owner: int = 0
+
+    def budget(self, role: Role) -> int:
+        """What somebody of that role may use in a day; 0 for no limit."""
+        return {Role.USER: self.budget_user, Role.OWNER: self.budget_owner}.get(role, 0)
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What surrounds a command: when (µs), by whom ("" for an effect), in which language, in answer to which position.
 
-    `role`: what `by` is in the server of the session, as it stands at the version that the append is guarded with.
+    `role`: what `by` is in the server of the session, as it stands at the version that the append is guarded with. `spent`: what
+    `by` has used today, in millionths of a dollar, about; 0 where they have no budget.
     """
 
     at: int
     by: str = ""
     role: Role = Role.STRANGER
+    spent: int = 0
     locale: str = "en-US"
     cause: int = 0
     policy: Policy = Policy()
@@ -157,6 +168,10 @@ class ShowStatus(_Command, frozen=True, kw_only=True):
     """Tell how the session stands."""
 
 
+class TellStory(_Command, frozen=True, kw_only=True):
+    """Tell what happened in this session."""
+
+
 class ChangeThread(_Command, frozen=True, kw_only=True):
     """The thread was archived, unarchived, locked, unlocked, deleted, or is forbidden to us."""
 
@@ -204,6 +219,7 @@ Command = (
     | Close
     | Share
     | ShowStatus
+    | TellStory
     | ChangeThread
     | Reject
     | Grant

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import msgspec
 
-from engine import journal
+from engine import budgets, journal
 from engine.commands import (
     Answer,
     ChangeThread,
@@ -31,6 +31,7 @@ from engine.commands import (
     Start,
     Stop,
     Submit,
+    TellStory,
     Text,
     Tick,
 )
@@ -71,6 +72,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _share(session, command, context)
         case ShowStatus():
             return _refusal_without_thread(session, context) or [_noted(context, "status")]
+        case TellStory():
+            return _tell_story(session, context)
         case ChangeThread():
             return _change_thread(session, command, context)
         case Reject():
@@ -130,7 +133,11 @@ def _start(session: Session, command: Start, context: Context) -> list[e.Session
     if context.role is Role.STRANGER:
         return [e.AccessAsked(**who_where)]
     requested = e.Requested(**who_where)
-    return [requested, _queued(command.prompt, command.text, context)] if command.text else [requested]
+    if command.text is None:
+        return [requested]
+    if budgets.over(context):
+        return [_refused(context, Reason.BUDGET, budgets.told(context))]
+    return [requested, _queued(command.prompt, command.text, context), *budgets.nears(session, context)]
 
 
 def _queued(prompt: str, text: Text, context: Context) -> e.PromptQueued:
@@ -146,6 +153,8 @@ def _wrong_text(text: Text, context: Context) -> Reason | None:
 def _submit(session: Session, command: Submit, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context):
         return refusal
+    if budgets.over(context):
+        return [_refused(context, Reason.BUDGET, budgets.told(context))]
     if wrong := _wrong_text(command.text, context):
         return [_refused(context, wrong)]
     if len(session.queue) >= context.policy.queue_limit:
@@ -153,7 +162,7 @@ def _submit(session: Session, command: Submit, context: Context) -> list[e.Sessi
     events: list[e.SessionEvent] = [_queued(command.prompt, command.text, context)]
     if session.cut:
         events.append(e.CutResolved(turn=session.cut.turn, by=context.by, choice="prompt", prompt=command.prompt))
-    return events
+    return [*events, *budgets.nears(session, context)]
 
 
 def _edit(session: Session, command: Edit, context: Context) -> list[e.SessionEvent]:
@@ -219,11 +228,14 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
         return refusal
     if session.cut is None or session.cut.turn != command.turn:
         return [_refused(context, Reason.NOT_CUT)]
+    if budgets.over(context):
+        return [_refused(context, Reason.BUDGET, budgets.told(context))]
     retried = session.cut.prompt if command.choice == "retry" else None
     text = Text(sealed=retried.text, size=retried.size) if retried else command.text
     return [
         _queued(command.prompt, text, context),
         e.CutResolved(turn=command.turn, by=context.by, choice=command.choice, prompt=command.prompt),
+        *budgets.nears(session, context),
     ]
 
 
@@ -240,6 +252,13 @@ def _share(session: Session, command: Share, context: Context) -> list[e.Session
     if command.shared == session.shared:
         return [told]
     return [e.Shared(by=context.by) if command.shared else e.Unshared(by=context.by), told]
+
+
+def _tell_story(session: Session, context: Context) -> list[e.SessionEvent]:
+    """Owners may know, also when it is over."""
+    if refusal := _refusal_without_thread(session, context):
+        return refusal
+    return [_noted(context, "audit") if context.role is Role.OWNER else _refused(context, Reason.OWNERS_ONLY)]
 
 
 def _change_thread(session: Session, command: ChangeThread, context: Context) -> list[e.SessionEvent]:

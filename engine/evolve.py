@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, Posted, QueuedCard, TurnCard
-from engine.session import CRASH_LIMIT, LOSS_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
+from engine.session import CRASH_LIMIT, DAY, LOSS_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
 from engine.todo import effects, items
 from schema import events as e
 from schema import facts as f
@@ -110,6 +110,11 @@ def _refused(s: Session, event: e.Refused, at: int, cause: int) -> None:
 
 def _noted(s: Session, event: e.Noted, at: int, cause: int) -> None:
     _reply(s, cause, at, event.what, event.by, event.locale)
+
+
+def _budget_neared(s: Session, event: e.BudgetNeared, at: int, _cause: int) -> None:
+    s.warned = {**s.warned, event.by: at // DAY}
+    _note(s, "budget-neared", mention=event.by, detail=str(event.spent * 100 // max(1, event.budget)))
 
 
 def _starter_posted(s: Session, event: e.StarterPosted, _at: int, _cause: int) -> None:
@@ -487,6 +492,7 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.Requested: _requested,
     e.Refused: _refused,
     e.Noted: _noted,
+    e.BudgetNeared: _budget_neared,
     e.StarterPosted: _starter_posted,
     e.ThreadOpened: _thread_opened,
     e.ThreadChanged: _thread_changed,

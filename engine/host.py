@@ -31,6 +31,10 @@ class Host(Protocol):
         """A server's members, as this process last saw them."""
         ...
 
+    async def spent(self, person: str) -> int:
+        """What somebody has used today (UTC), in millionths of a dollar, about. Raises TryAgain."""
+        ...
+
     def now(self) -> int:
         """The time, in µs."""
         ...

@@ -10,6 +10,9 @@ import msgspec
 from engine.cards import Card
 from schema.sealed import Sealed
 
+DAY = 86_400_000_000
+"""µs."""
+
 CRASH_LIMIT = 3
 """A CLI that ended this often in a row without finishing a turn is not started again until somebody asks for something."""
 
@@ -149,6 +152,8 @@ class Session(msgspec.Struct, kw_only=True):
     notes: int = 0
     replies: tuple[Reply, ...] = ()
     failures: dict[str, Failure] = {}
+    warned: dict[str, int] = {}
+    """On which day (since 1970, UTC) people were last told that they have used most of their budget."""
 
     @property
     def phase(self) -> Phase:  # noqa: PLR0911 - one return per phase is the clearest form of this table

@@ -9,7 +9,7 @@ import msgspec
 
 from engine import guild, line, mail, slots
 from engine.actor import Actor, Handle
-from engine.commands import Command, Context, Reason, Reject, Report, Start
+from engine.commands import Command, Context, Reason, Reject, Report, Resolve, Start, Submit
 from engine.decide import decide
 from engine.evolve import evolve, fold
 from engine.host import Host
@@ -21,6 +21,10 @@ from schema.envelope import Draft, Recorded, Write
 
 _IN_SANDBOX = (Attach, RestartCli, Deliver, HandOver)
 """A sandbox is deleted only when none of these is on its way: what was begun could bring it back."""
+
+_COSTLY = (Start, Submit, Resolve)
+"""May have Claude begin something. What was used is no stream of ours to guard with: the gateway counts while turns run, in
+every session of the person, and what a turn costs is known when it is over; so a budget may be overrun by what runs."""
 
 
 class _Joint(msgspec.Struct, frozen=True):
@@ -81,7 +85,11 @@ class SessionActor(Actor[Session]):
         if context.by and (server := command.guild if isinstance(command, Start) else self.state.guild):
             here = await self.host.guild(server).read()
             guards.append((guild.stream(server), here.version))
-            context = msgspec.structs.replace(context, role=here.role(context.by))
+            role = here.role(context.by)
+            spent = (
+                await self.host.spent(context.by) if context.policy.budget(role) and isinstance(command, _COSTLY) else 0
+            )
+            context = msgspec.structs.replace(context, role=role, spent=spent)
         events = decide(self.state, command, context)
         if events:
             await self.append(events, context, settles=settles, guards=guards)

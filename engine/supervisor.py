@@ -4,7 +4,7 @@ Work is found through the log: what this process commits wakes the target at onc
 wakes us, and a slow poll reads to be sure. A start reads what is open, not every session there ever was.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -43,8 +43,16 @@ class Urgent(Protocol):
         ...
 
 
+async def nothing_spent(_person: str, _now: int) -> int:
+    """Where nobody has a budget."""
+    return 0
+
+
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What actors act with. `now`: the time in µs. `failed`: tells operators the target, what was done, and the error."""
+    """What actors act with. `now`: the time in µs. `failed`: tells operators the target, what was done, and the error.
+
+    `spent`: what a person has used on the day of a time (µs), in millionths of a dollar. Raises TryAgain.
+    """
 
     log: EventLog
     translator: Translator
@@ -52,6 +60,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], int]
     failed: Callable[[str, str, Exception], None]
     urgent: Urgent | None = None
+    spent: Callable[[str, int], Awaitable[int]] = nothing_spent
 
 
 class Supervisor:
@@ -81,6 +90,10 @@ class Supervisor:
     def now(self) -> int:
         """The time, in µs."""
         return self._world.now()
+
+    async def spent(self, person: str) -> int:
+        """What somebody has used today, in millionths of a dollar, about. Raises TryAgain."""
+        return await self._world.spent(person, self.now())
 
     def failed(self, target: str, what: str, error: Exception) -> None:
         """Tell operators of an error that is no part of the protocol."""

@@ -3,11 +3,11 @@
 Prices change and contracts differ, so costs are never stored: views count tokens, and whoever reads them names the prices.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from projections.usage import Counts
+from projections.usage import Counts, Row
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +33,22 @@ LISTED: Prices = {
     "claude-3-haiku": Price(0.25, 1.25, 0.03, 0.3, 0.5),
 }
 """As Anthropic listed them in November 2025; `claude-opus-4` is 4 and 4.1. A newer model is taken to cost what its family does."""
+
+
+def spent(rows: Iterable[Row], person: str, day: int, prices: Prices) -> int:
+    """What somebody has used on a day (since 1970), in millionths of a dollar.
+
+    A model without a price is taken to cost what the dearest does: a budget that cannot see it would be none.
+    """
+    dearest = max(prices, key=lambda name: prices[name].output)
+    total = 0.0
+    for row in rows:
+        for key, counts in row.counts.items():
+            on, by, model = key.split("/", 2)
+            if (int(on), by) == (day, person):
+                dollars = cost(model, counts, prices)
+                total += cost(dearest, counts, prices) or 0 if dollars is None else dollars
+    return round(total * 1_000_000)
 
 
 def cost(model: str, counts: Counts, prices: Prices) -> float | None:

@@ -79,6 +79,14 @@ class Noted(_Event, frozen=True, kw_only=True, tag="session.noted"):
     what: str
 
 
+class BudgetNeared(_Event, frozen=True, kw_only=True, tag="session.budget_neared"):
+    """`by` has used most of what they may use in a day: `spent` of `budget`, in millionths of a US dollar."""
+
+    by: str
+    spent: int
+    budget: int
+
+
 class StarterPosted(_Event, frozen=True, kw_only=True, tag="session.starter_posted"):
     """The message that the thread hangs on stands in the channel."""
 
@@ -528,6 +536,7 @@ SessionEvent = (
     | AccessAsked
     | Refused
     | Noted
+    | BudgetNeared
     | StarterPosted
     | ThreadOpened
     | ThreadChanged

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from adapters.discord import notices
+from adapters.discord import notices, story
 from adapters.discord.acknowledging import Acknowledging
 from adapters.discord.errors import HasThread, UnknownInteraction, UnknownMessage
 from adapters.discord.notices import asked_at
@@ -29,7 +29,7 @@ MOST_FILES = 10
 MOST_PARTS = 50
 """A file that would need more is not posted: half a gigabyte is not read in Discord."""
 
-_EXPLAINED = ("refused-empty", "refused-too_long", "refused-queue_full")
+_EXPLAINED = ("refused-budget", "refused-empty", "refused-too_long", "refused-queue_full")
 """Refusals of a message, or of what it was edited to, that are said in the thread. That others may not decide in it is not, or
 talk among people would be.
 """
@@ -152,7 +152,8 @@ class DiscordChat:
             case "component" if not refused and self._is_seen(session, reply, asked):
                 return True
             case _:
-                return await self._whisper(asked, self._words(session, reply))
+                words = await self._story(session, reply) if reply.what == "audit" else self._words(session, reply)
+                return await self._whisper(asked, words)
 
     @staticmethod
     def _is_seen(session: Session, reply: Reply, asked: Received) -> bool:
@@ -194,6 +195,11 @@ class DiscordChat:
             content = texts(session.locale)("closed-hint")
             await self._rest.create(session.thread, content, nonce=mark, buttons=(again,))
         self._hinted.add(session.thread)
+
+    async def _story(self, session: Session, reply: Reply) -> str:
+        events = await self._log.read_stream(f"session:{session.id}")
+        texts_of = {box: await self._desk.keyring.open(box) for box in story.boxes(events)}
+        return story.tell(events, texts_of, texts(reply.locale))
 
     def _words(self, session: Session, reply: Reply) -> str:
         say = texts(reply.locale)

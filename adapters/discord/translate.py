@@ -133,7 +133,7 @@ def _server_press(pressed: custom_ids.Pressed) -> c.GuildCommand:
             return c.Confirm()
 
 
-def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
+def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: PLR0911 - one line per command
     sub = payload.data.options[0] if payload.data and payload.data.options else _Option()
     match sub.name:
         case "start":
@@ -145,6 +145,8 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
             return c.Stop()
         case "status":
             return c.ShowStatus()
+        case "audit":
+            return c.TellStory()
         case "close":
             return c.Close()
         case "share" | "unshare":

@@ -6,6 +6,7 @@ cmd-start = Start a session in a thread of its own
 cmd-start-prompt = What Claude should do first
 cmd-stop = Stop what Claude is doing in this thread
 cmd-status = How this session stands
+cmd-audit = What happened in this session (owners)
 cmd-close = End this session: you get the patch and the transcript, the sandbox goes
 cmd-share = Let every user of this server write, answer and stop in this thread
 cmd-unshare = Only you and the owners act in this thread again
@@ -138,6 +139,7 @@ note-disk-filled = ⚠️ <@{ $person }>, the sandbox's disk is { $detail } % fu
 note-disk-stopped = 🛑 <@{ $person }>, the sandbox's disk is { $detail } % full, so Claude was stopped before anything is lost. Ask for less, or close the session.
 note-shared = 🤝 <@{ $detail }> shared this session: every user of this server may write, answer and stop here.
 note-unshared = 🔒 <@{ $detail }> no longer shares this session: only the person who started it, and owners, act in it.
+note-budget-neared = 💰 <@{ $person }>, you have used { $detail } % of what you may use today. It begins anew at midnight UTC.
 note-removed = 🚪 <@{ $detail }> removed <@{ $person }> from those who may use Claude here, so this session ends. What it made follows.
 handover = 📦 What this session made: patch and transcript.
 handover-nothing = 📦 This session left no files. Here is its transcript.
@@ -161,6 +163,7 @@ not-recorded = That was **not recorded**: the database is away. Nothing happened
 waiting-for-database = ⏳ The database is away. What you write here waits, nothing is lost, and work goes on when it is back.
 elsewhere = I do not work in this server.
 refused-already = That was done already.
+refused-budget = What you may use in a day, about ${ $detail }, is used up. It begins anew at midnight UTC. Write again then, or ask an owner whether your budget can be raised.
 refused-closed = This session is closed. Start another with `/claude start`.
 closed-hint = 🏁 This session is closed. To go on with something new, start another:
 button-again = Start again
@@ -226,3 +229,38 @@ refused-not_owner = <@{ $detail }> is a user, not an owner. Use `/claude delete 
 refused-owners_only = Only owners can do that. `/claude members` shows who they are.
 refused-starter_only = This session is shared: you may write, answer and stop in it, and take back what you wrote. The rest is for the person who started it, and for owners.
 refused-stranger = You are not a member here. Ask to be let in with `/claude start`.
+
+# the story, for owners (story.py)
+story-head = **{ $turns ->
+    [one] One turn
+   *[other] { $turns } turns
+}**, { $events } events. All of it: `discord-claude audit`.
+story-earlier = … { $count } lines before that
+story-erased = (erased)
+story-nobody = nobody
+story-requested = { $person } asked for a session
+story-waits = in the line, place { $place }
+story-ready = the sandbox is ready
+story-lost = ⚠️ the sandbox was lost ({ $why })
+story-prompt = 💬 { $person }: { $text }
+story-removed = { $person } took a prompt back
+story-budget = 💰 { $person } has used most of today's budget
+story-stop = 🛑 { $person } stopped the turn
+story-asked = ❓ { $tool }: { $question }
+story-answered = { $person } { $choice ->
+    [allow] allowed { $tool }
+    [always] allowed { $tool } for good
+   *[deny] denied { $tool }
+}
+story-expired = nobody answered about { $tool } in time: denied
+story-turn = turn { $turn } { $outcome ->
+    [completed] is done ✅
+    [stopped] was stopped
+   *[failed] failed ❌ { $reason }
+}
+story-cut = ⚠️ turn { $turn } was cut off
+story-refused = 🚫 { $person } was refused: { $reason }
+story-failed = ❌ given up: { $what } ({ $why })
+story-close = { $person } closes the session
+story-handed = handed over, { $count } files
+story-closed = closed

@@ -6,6 +6,7 @@ cmd-start = 専用のスレッドでセッションを始める
 cmd-start-prompt = 最初に Claude に頼むこと
 cmd-stop = このスレッドで Claude がしている作業を止める
 cmd-status = このセッションの状態を見る
+cmd-audit = このセッションで起きたこと（オーナーのみ）
 cmd-close = セッションを終了する（パッチと会話記録を渡し、サンドボックスを片づけます）
 cmd-share = このスレッドで、サーバーのユーザー全員が書いたり答えたり止めたりできるようにする
 cmd-unshare = このスレッドで操作できる人を、自分とオーナーだけに戻す
@@ -135,6 +136,7 @@ note-disk-filled = ⚠️ <@{ $person }> さん、サンドボックスのディ
 note-disk-stopped = 🛑 <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まったため、何も失われないうちに Claude を止めました。依頼を小さくするか、セッションを終了してください。
 note-shared = 🤝 <@{ $detail }> さんがこのセッションを共有しました。このサーバーのユーザーなら誰でも、ここで書く・答える・止めることができます。
 note-unshared = 🔒 <@{ $detail }> さんがこのセッションの共有をやめました。操作できるのは、始めた人とオーナーだけです。
+note-budget-neared = 💰 <@{ $person }> さん、今日使える分の { $detail } % を使いました。協定世界時の午前 0 時（日本時間の午前 9 時）にまた使えるようになります。
 note-removed = 🚪 <@{ $detail }> さんが <@{ $person }> さんをメンバーから外したので、このセッションは終了します。成果はこのあとに続きます。
 handover = 📦 このセッションの成果：パッチと会話記録です。
 handover-nothing = 📦 このセッションが残したファイルはありません。会話記録です。
@@ -155,6 +157,7 @@ not-recorded = **記録されませんでした**。データベースに届き�
 waiting-for-database = ⏳ データベースに届きません。ここに書いたものは失われずに待ち、届くようになったら作業を続けます。
 elsewhere = このサーバーでは使えません。
 refused-already = それはもう済んでいます。
+refused-budget = 一日に使える分（約 ${ $detail }）を使い切りました。協定世界時の午前 0 時（日本時間の午前 9 時）にまた使えるようになります。そのあとでもう一度書くか、上限を上げられるかオーナーに聞いてください。
 refused-closed = このセッションは終了しています。`/claude start` で新しく始めてください。
 closed-hint = 🏁 このセッションは終了しています。続きは新しいセッションでどうぞ。
 button-again = もう一度始める
@@ -220,3 +223,35 @@ refused-not_owner = <@{ $detail }> さんはオーナーではなくユーザー
 refused-owners_only = それができるのはオーナーだけです。`/claude members` でオーナーが分かります。
 refused-starter_only = このセッションは共有されています。書くこと、答えること、止めること、自分が書いたものを取り消すことができます。それ以外は、始めた人とオーナーだけができます。
 refused-stranger = あなたはここのメンバーではありません。`/claude start` で申請してください。
+
+# the story, for owners (story.py)
+story-head = **{ $turns } ターン**、{ $events } イベント。全部は `discord-claude audit` で見られます。
+story-earlier = … これより前に { $count } 行あります
+story-erased = （消去済み）
+story-nobody = 誰でもない
+story-requested = { $person } さんがセッションを頼みました
+story-waits = { $place } 番目に並びました
+story-ready = サンドボックスの準備ができました
+story-lost = ⚠️ サンドボックスが失われました（{ $why }）
+story-prompt = 💬 { $person } さん: { $text }
+story-removed = { $person } さんがプロンプトを取り消しました
+story-budget = 💰 { $person } さんは今日使える分のほとんどを使いました
+story-stop = 🛑 { $person } さんがターンを止めました
+story-asked = ❓ { $tool }: { $question }
+story-answered = { $person } さんが { $tool } を{ $choice ->
+    [allow] 許可しました
+    [always] 今後もずっと許可しました
+   *[deny] 拒否しました
+}
+story-expired = { $tool } には期限までに誰も答えず、拒否になりました
+story-turn = ターン { $turn } は{ $outcome ->
+    [completed] 終わりました ✅
+    [stopped] 止められました
+   *[failed] 失敗しました ❌ { $reason }
+}
+story-cut = ⚠️ ターン { $turn } は途中で切れました
+story-refused = 🚫 { $person } さんは断られました: { $reason }
+story-failed = ❌ あきらめました: { $what }（{ $why }）
+story-close = { $person } さんがセッションを閉じます
+story-handed = { $count } 個のファイルを渡しました
+story-closed = 終了しました

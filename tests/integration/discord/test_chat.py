@@ -237,6 +237,8 @@ async def test_only_who_asked_is_told(installation: Installation, people: People
         await sees(alice, general, f"Your session: <#{thread}>")
         await alice.slash("claude", "status", channel=thread)
         await sees(alice, thread, "Prompts waiting: 0")
+        await alice.slash("claude", "audit", channel=thread)
+        await sees(alice, thread, "asked for a session")
         await bob.slash("claude", "stop", channel=general)
         await sees(bob, general, "`/claude start` で始めてください")
         assert not [one for one in alice.messages(general) if "始めてください" in one["content"]]

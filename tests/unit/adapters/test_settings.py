@@ -31,6 +31,8 @@ GOOD = {
     "MAX_SANDBOXES": "7",
     "SANDBOX_START_SECONDS": "60",
     "SANDBOX_REAP_SECONDS": "30",
+    "BUDGET_USER_USD_PER_DAY": "2.50",
+    "BUDGET_OWNER_USD_PER_DAY": "20",
     "PERMISSION_SECONDS": "3600",
     "OWNER_IDS": "5, 6",
     "OWNER_CHANNEL_ID": "7",
@@ -49,6 +51,8 @@ OPTIONAL = {
     "MAX_SANDBOXES",
     "SANDBOX_START_SECONDS",
     "SANDBOX_REAP_SECONDS",
+    "BUDGET_USER_USD_PER_DAY",
+    "BUDGET_OWNER_USD_PER_DAY",
     "PERMISSION_SECONDS",
     "CLAUDE_CONFIG_PATH",
     "CLAUDE_BIN",
@@ -75,6 +79,8 @@ BAD = {
     "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
     "SANDBOX_START_SECONDS": ["0", "2m"],
     "SANDBOX_REAP_SECONDS": ["0", "1h"],
+    "BUDGET_USER_USD_PER_DAY": ["", "0", "0.00", "-1", "$5", "1e3", "5.005", "５"],
+    "BUDGET_OWNER_USD_PER_DAY": ["", "much"],
     "PERMISSION_SECONDS": ["9", "forever"],
     "CLAUDE_CONFIG_PATH": ["", str(HERE / "none")],
     "CLAUDE_BIN": ["", str(HERE), str(HERE.parent)],
@@ -121,6 +127,8 @@ WRONG = {
     "holds unprintable characters",
     "holds spaces, or characters no token has",
     "is no bot token",
+    "is not an amount of dollars",
+    "is nothing at all",
     "is not a Discord id (digits only)",
     "is not a whole number",
     "is out of range",
@@ -148,6 +156,7 @@ def test_good_settings_are_read() -> None:
     assert settings.discord_guild_ids == ("123456789012345678", "2")
     assert settings.discord_api_url == "http://127.0.0.1:8000/api/v10"
     assert (settings.database.port, settings.max_sandboxes, settings.permission_seconds) == (5433, 7, 3600)
+    assert (settings.budget_user, settings.budget_owner) == (2_500_000, 20_000_000)
     assert (settings.logging.format, settings.logging.level) == ("json", "debug")
 
 
@@ -155,6 +164,7 @@ def test_what_is_optional_has_its_default() -> None:
     settings = load({name: value for name, value in GOOD.items() if name not in OPTIONAL})
     assert settings.discord_api_url is settings.claude_config_path is settings.claude_bin is None
     assert (settings.database.port, settings.max_sandboxes) == (5432, 3)
+    assert (settings.budget_user, settings.budget_owner) == (0, 0)
     assert (settings.sandbox_start_seconds, settings.permission_seconds) == (120, 86_400)
     assert (settings.logging.format, settings.logging.level) == ("auto", "info")
 

@@ -93,6 +93,7 @@ async def test_commands() -> None:
     )
     assert await decode("command", slash("stop")) == c.Stop()
     assert await decode("command", slash("status")) == c.ShowStatus()
+    assert await decode("command", slash("audit")) == c.TellStory()
     assert await decode("command", slash("close")) == c.Close()
     assert await decode("command", slash("share")) == c.Share(shared=True)
     assert await decode("command", slash("unshare")) == c.Share(shared=False)

@@ -71,10 +71,17 @@ def given(*events: e.SessionEvent, at: int = 0, cause: int = 0) -> Session:
 
 
 def when(
-    session: Session, command: Command | e.SessionEvent, *, by: str = STARTER, at: int = 0, policy: Policy = POLICY
+    session: Session,
+    command: Command | e.SessionEvent,
+    *,
+    by: str = STARTER,
+    at: int = 0,
+    policy: Policy = POLICY,
+    spent: int = 0,
 ) -> list[e.SessionEvent]:
     """What follows from a command of a person, or from the report of an event."""
-    context = Context(at=at, by=by, role=ROLES.get(by, Role.STRANGER), locale="ja", cause=7, policy=policy)
+    role = ROLES.get(by, Role.STRANGER)
+    context = Context(at=at, by=by, role=role, spent=spent, locale="ja", cause=7, policy=policy)
     if isinstance(command, Command):
         return decide(session, command, context)
     return decide(session, Report(event=command), Context(at=at, policy=policy))

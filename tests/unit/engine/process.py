@@ -155,6 +155,7 @@ class Process:
         self.errors: list[tuple[str, str, Exception]] = []
         self.policy = Policy()
         self.plans: list[Exception] = []
+        self.spent = 0
         world = World(
             log=self.log,
             translator=self,
@@ -162,8 +163,14 @@ class Process:
             now=lambda: self.now,
             failed=lambda target, what, error: self.errors.append((target, what, error)),
             urgent=urgent,
+            spent=self._spent,
         )
         self.supervisor = Supervisor(world, policy=self.policy, limit=1)
+
+    async def _spent(self, person: str, now: int) -> int:
+        assert (person, now) == (STARTER, self.now)
+        await anyio.lowlevel.checkpoint()
+        return self.spent
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator["Process"]:

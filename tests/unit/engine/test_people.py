@@ -1,4 +1,7 @@
-"""What people want, and what becomes of it."""
+"""What people want, and what becomes of it.
+
+It is one file because each test is one thing that somebody does, against the same few states.
+"""
 
 import msgspec
 import pytest
@@ -20,6 +23,7 @@ from engine.commands import (
     Start,
     Stop,
     Submit,
+    TellStory,
     Tick,
 )
 from schema import events as e
@@ -351,6 +355,19 @@ def test_what_ends_already_ends_once(history: tuple[e.SessionEvent, ...]) -> Non
 
 def test_a_removal_changes_nothing_where_they_have_nothing() -> None:
     assert when(given(*WORKING), Dismiss(person=OTHER, by=OWNER), by="") == UNCHANGED
+
+
+# --- the story -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("history", [READY, CLOSED], ids=["open", "over"])
+def test_an_owner_is_told_the_story(history: tuple[e.SessionEvent, ...]) -> None:
+    assert when(given(*history), TellStory(), by=OWNER) == [e.Noted(by=OWNER, locale="ja", what="audit")]
+    assert when(given(*history), TellStory(), by=STARTER) == refused(Reason.OWNERS_ONLY)
+
+
+def test_where_there_is_no_session_there_is_no_story() -> None:
+    assert when(given(), TellStory(), by=OWNER) == refused(Reason.NO_SESSION, by=OWNER)
 
 
 # --- close, and the thread -------------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""A session's story in one message, whatever is in it."""
+
+import re
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+from hypothesis import given
+
+from adapters.discord.render import Question
+from adapters.discord.split import LIMIT, units
+from adapters.discord.story import boxes, tell
+from adapters.discord.texts import LANGUAGES, texts
+from schema import events as e
+from schema.envelope import Recorded
+from schema.events import Event
+from tests.property.boxes import box, unbox
+from tests.property.profile import PROFILE
+from tests.property.strategies import SESSION_EVENTS
+from tests.unit.discord.test_render import HOSTILE
+from tests.unit.projections.history import recorded
+
+ASKED = Question(tool="Bash", shown="rm -rf build")
+STORY: list[Event] = [
+    e.Requested(by="7", locale="ja", guild="1", channel="2"),
+    e.SlotAsked(place=2),
+    e.SandboxReady(reservation="r"),
+    e.PromptQueued(prompt="p", by="7", text=box("clean *up*"), size=9),
+    e.TurnStarted(turn=1, prompt="p", by="7"),
+    e.AnswerAsked(
+        request="q", turn=1, tool="Bash", question=box(msgspec.json.encode(ASKED).decode()), always=True, expires=9
+    ),
+    e.AnswerGiven(request="q", by="8", choice="allow"),
+    e.AnswerExpired(request="gone"),
+    e.EffectFailed(what="show:1", attempt=1, why="later", retry=5),
+    e.EffectFailed(what="show:1", attempt=2, why="no *way*", retry=None),
+    e.TurnEnded(turn=1, outcome="completed"),
+    e.Refused(by="9", locale="ja", reason="not_yours"),
+    e.CloseAsked(by="", why="failed"),
+    e.HandedOver(how="posted", files=2),
+    e.Closed(),
+]
+
+
+def history(events: list[Any]) -> list[Recorded]:
+    return [recorded("session:5", one, position=n, at=n * 1_000_000) for n, one in enumerate(events, start=1)]
+
+
+def told(events: list[Any], locale: str = "en-US") -> str:
+    story = history(events)
+    return tell(story, {one: unbox(one) for one in boxes(story)}, texts(locale))
+
+
+def test_it_is_told_in_order_with_who_did_what() -> None:
+    head, *lines = told(STORY).splitlines()
+    assert head.startswith("**One turn**, 15 events")
+    assert lines == [
+        "<t:1:T> <@7> asked for a session",
+        "<t:2:T> in the line, place 2",
+        "<t:3:T> the sandbox is ready",
+        "<t:4:T> 💬 <@7>: clean \\*up\\*",
+        "<t:6:T> ❓ `Bash`: rm -rf build",
+        "<t:7:T> <@8> allowed `Bash`",
+        "<t:8:T> nobody answered about `?` in time: denied",
+        "<t:10:T> ❌ given up: show:1 (no \\*way\\*)",
+        "<t:11:T> turn 1 is done ✅",
+        "<t:12:T> 🚫 <@9> was refused: not\\_yours",
+        "<t:13:T> nobody closes the session",
+        "<t:14:T> handed over, 2 files",
+        "<t:15:T> closed",
+    ]
+
+
+def test_what_was_erased_is_said() -> None:
+    story = history(STORY)
+    shown = tell(story, dict.fromkeys(boxes(story)), texts("en-US"))
+    assert shown.count("(erased)") == 2
+
+
+def test_the_newest_is_what_stays() -> None:
+    shown = told([*STORY, *([e.AnswerGiven(request="q", by="8", choice="deny")] * 200), e.Closed()])
+    lines = shown.splitlines()
+    assert "lines before that" in lines[1]
+    assert lines[-1].endswith("closed")
+    assert units(shown) <= LIMIT < units(shown) + 100
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+@PROFILE
+@given(events=st.lists(SESSION_EVENTS, max_size=60), hostile=HOSTILE)
+def test_nothing_written_by_others_does_anything_in_it(locale: str, events: list[Event], hostile: str) -> None:
+    prompt = e.PromptQueued(prompt="p", by="7", text=box("x"), size=1)
+    story = history([*events, prompt])
+    shown = tell(story, dict.fromkeys(boxes(story), hostile), texts(locale))
+    assert units(shown) <= LIMIT
+    assert not re.search(r"(?<!\\)@everyone|<@8>|<@&9>|\u202e|```", shown)
