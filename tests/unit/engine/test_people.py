@@ -11,6 +11,8 @@ from engine.commands import (
     Command,
     Dismiss,
     Edit,
+    Leave,
+    Move,
     Reason,
     Reject,
     Remove,
@@ -40,6 +42,7 @@ from tests.unit.engine.given import (
     STARTER,
     STRANGER,
     WORKING,
+    R,
     given,
     queued,
     refused,
@@ -304,6 +307,38 @@ def test_a_turn_without_a_prompt_can_only_go_on() -> None:
 )
 def test_the_button_of_a_turn_that_is_not_cut_does_nothing(history: tuple[e.SessionEvent, ...]) -> None:
     assert when(given(*history), Resolve(turn=2, choice="retry", prompt="p9", text=text())) == refused("not_cut")
+
+
+# --- the line --------------------------------------------------------------------------------------------------------
+
+WAITING = (*OPENED, e.SlotAsked(place=3))
+LEFT = e.LineLeft(by=STARTER)
+
+
+def test_a_place_in_the_line_is_kept_up_with() -> None:
+    assert when(given(*WAITING), Move(place=2), by="") == [e.SlotAsked(place=2)]
+    unchanged = [e.Noted(by="", locale="ja", what="place")]
+    assert when(given(*WAITING), Move(place=3), by="") == unchanged
+    assert when(given(*READY), Move(place=1), by="") == unchanged
+
+
+def test_who_waits_may_leave_the_line_and_stands_in_it_again_with_the_next_prompt() -> None:
+    assert when(given(*WAITING), Leave()) == [LEFT]
+    assert when(given(*WAITING), Leave(), by=OTHER) == refused("not_yours", by=OTHER)
+    leaving = given(*WAITING, LEFT)
+    assert "leave" in wanted(leaving)
+    assert when(leaving, Leave()) == refused("not_waiting")
+    assert "leave" not in wanted(given(*WAITING, LEFT, queued("p1")))
+    left = (*WAITING, LEFT, e.SlotLeft())
+    assert not {"slot", "leave"} & set(wanted(given(*left)))
+    assert "slot" in wanted(given(*left, queued("p1")))
+    assert when(given(*left), Leave()) == refused("not_waiting")
+
+
+def test_a_slot_that_comes_while_somebody_leaves_is_taken() -> None:
+    served = given(*WAITING, LEFT, e.SandboxReserved(reservation=R))
+    assert not served.resting
+    assert "attach" in wanted(served)
 
 
 # --- somebody is removed ---------------------------------------------------------------------------------------------
