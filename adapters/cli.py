@@ -55,6 +55,8 @@ def gateway() -> int:
 
 @app.command
 def playground(  # noqa: PLR0913 - one parameter an option
+    play: str = "conversation",
+    /,
     *,
     folder: Path = Path(".playground"),
     host: str = "127.0.0.1",
@@ -70,6 +72,8 @@ def playground(  # noqa: PLR0913 - one parameter an option
 
     Parameters
     ----------
+    play
+        What --script plays: conversation, or people (who may what, and the line; with one sandbox).
     folder
         Where everything is kept.
     host
@@ -77,7 +81,7 @@ def playground(  # noqa: PLR0913 - one parameter an option
     port
         Of the page; 0 is the one it had before, or any free one.
     script
-        Play one conversation by itself; exit status 0 when every step happened.
+        Play by itself; exit status 0 when every step happened.
     lang
         The language of --script: en or ja.
     real
@@ -100,7 +104,9 @@ def playground(  # noqa: PLR0913 - one parameter an option
         gateway_host=gateway_host,
         claude=Path(os.environ["CLAUDE_BIN"]) if os.environ.get("CLAUDE_BIN") else None,
     )
-    return _until_told(lambda: run_playground(options, lang if script else None), interrupted=130 if script else 0)
+    return _until_told(
+        lambda: run_playground(options, lang if script else None, play), interrupted=130 if script else 0
+    )
 
 
 def _until_told(program: Callable[[], Awaitable[Any]], *, interrupted: int = 0) -> int:

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     NOT_CUT = "not_cut"
     NOT_QUEUED = "not_queued"
     NOT_RUNNING = "not_running"
+    NOT_WAITING = "not_waiting"
     NOT_YOURS = "not_yours"
     OWNERS_ONLY = "owners_only"
     QUEUE_FULL = "queue_full"
@@ -158,6 +159,10 @@ class Close(_Command, frozen=True, kw_only=True):
     """End the session."""
 
 
+class Leave(_Command, frozen=True, kw_only=True):
+    """Wait for a sandbox no longer."""
+
+
 class Share(_Command, frozen=True, kw_only=True):
     """Let every user of the server act in the session, or not any more."""
 
@@ -191,6 +196,12 @@ class Grant(_Command, frozen=True, kw_only=True):
     reservation: str
 
 
+class Move(_Command, frozen=True, kw_only=True):
+    """The session stands elsewhere in the line, for others were served or left."""
+
+    place: int
+
+
 class Dismiss(_Command, frozen=True, kw_only=True):
     """`by` removed `person` from the server: nothing of theirs goes on."""
 
@@ -217,12 +228,14 @@ Command = (
     | Answer
     | Resolve
     | Close
+    | Leave
     | Share
     | ShowStatus
     | TellStory
     | ChangeThread
     | Reject
     | Grant
+    | Move
     | Dismiss
     | Report
     | Tick

@@ -20,6 +20,8 @@ from engine.commands import (
     Dismiss,
     Edit,
     Grant,
+    Leave,
+    Move,
     Reason,
     Reject,
     Remove,
@@ -68,6 +70,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _resolve(session, command, context)
         case Close():
             return _close(session, context)
+        case Leave():
+            return _leave(session, context)
         case Share():
             return _share(session, command, context)
         case ShowStatus():
@@ -80,6 +84,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return [_refused(context, command.reason, command.detail)]
         case Grant():
             return _grant(session, command, context)
+        case Move():
+            return _move(session, command, context)
         case Dismiss():
             return _dismiss(session, command, context)
         case Report():
@@ -245,6 +251,14 @@ def _close(session: Session, context: Context) -> list[e.SessionEvent]:
     return [e.CloseAsked(by=context.by, why="asked"), _noted(context, "closing")]
 
 
+def _leave(session: Session, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    if not session.place or session.resting:
+        return [_refused(context, Reason.NOT_WAITING)]
+    return [e.LineLeft(by=context.by)]
+
+
 def _share(session: Session, command: Share, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context, guests=False):
         return refusal
@@ -275,6 +289,12 @@ def _thread_is(session: Session, changed: e.ThreadChanged) -> list[e.SessionEven
     if changed.what == "deleted" and not session.closing:
         return [changed, e.CloseAsked(by=changed.by, why="deleted")]
     return [changed]
+
+
+def _move(session: Session, command: Move, context: Context) -> list[e.SessionEvent]:
+    if not session.place or session.place == command.place:
+        return [_noted(context, "place")]
+    return [e.SlotAsked(place=command.place)]
 
 
 def _dismiss(session: Session, command: Dismiss, context: Context) -> list[e.SessionEvent]:

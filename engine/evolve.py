@@ -150,12 +150,19 @@ def _slot_asked(s: Session, event: e.SlotAsked, _at: int, _cause: int) -> None:
     _touch_head(s)
 
 
+def _line_left(s: Session, _event: e.LineLeft, _at: int, _cause: int) -> None:
+    s.resting = True
+    _touch_head(s)
+
+
 def _slot_left(s: Session, _event: e.SlotLeft, _at: int, _cause: int) -> None:
     s.place = 0
+    _touch_head(s)
 
 
 def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int) -> None:
     s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
+    s.resting = False
     s.journal_epoch, s.journal_offset, s.crashes = 0, 0, 0
     s.cli, s.cli_lives, s.cli_running = 0, 0, False
     s.open_walls, s.addresses = (), ()
@@ -203,8 +210,9 @@ def _prompt_queued(s: Session, event: e.PromptQueued, at: int, _cause: int) -> N
     waited = bool(s.turn or s.sent or s.queue)
     prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size, waited=waited)
     s.queue, s.busy_at = (*s.queue, prompt), at
-    if s.gave_up:
+    if s.gave_up or s.resting:
         _touch_head(s)
+    s.resting = False
     s.crashes, s.losses = 0, 0
     if s.thread:
         _add(s, QueuedCard(part=f"queued:{event.prompt}", prompt=event.prompt, by=event.by, text=event.text))
@@ -499,6 +507,7 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.Shared: _shared,
     e.Unshared: _shared,
     e.SlotAsked: _slot_asked,
+    e.LineLeft: _line_left,
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,
     e.SandboxProbed: _sandbox_probed,

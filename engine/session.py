@@ -95,7 +95,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, kw_only=True):
     """The state of one session. Grouped by what it is about: its thread, its sandbox, its CLI, its work, its people.
 
-    `busy_at`: when something last happened in its sandbox, or was asked of it (µs).
+    `resting`: somebody took it out of the line. `busy_at`: when something last happened in its sandbox, or was asked of it (µs).
 
     A value, never assigned to: the struct is not frozen only because `fold` works on a private copy, which makes replay
     three times as fast.
@@ -115,6 +115,7 @@ class Session(msgspec.Struct, kw_only=True):
     shared: bool = False
 
     place: int = 0
+    resting: bool = False
     reservation: str = ""
     reserved_at: int = 0
     ready: bool = False
@@ -189,7 +190,7 @@ class Session(msgspec.Struct, kw_only=True):
     @property
     def wants_sandbox(self) -> bool:
         """Whether it should stand in the line for a sandbox: always at first, later when there is something to do in it."""
-        if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed:
+        if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed or self.resting:
             return False
         return not self.lost or (self.losses < LOSS_LIMIT and bool(self.queue or self.sent))
 

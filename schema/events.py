@@ -124,6 +124,12 @@ class SlotAsked(_Event, frozen=True, kw_only=True, tag="session.slot_asked"):
     place: int
 
 
+class LineLeft(_Event, frozen=True, kw_only=True, tag="session.line_left"):
+    """Somebody took the session out of the line; the next prompt puts it at the end."""
+
+    by: str
+
+
 class SlotLeft(_Event, frozen=True, kw_only=True, tag="session.slot_left"):
     """The session no longer stands in the line."""
 
@@ -489,6 +495,13 @@ class Left(_Event, frozen=True, kw_only=True, tag="slots.left"):
     session: str
 
 
+class Moved(_Event, frozen=True, kw_only=True, tag="slots.moved"):
+    """A session that waits stands at `place` now, 1 being next, for others before it were served or left."""
+
+    session: str
+    place: int
+
+
 class Released(_Event, frozen=True, kw_only=True, tag="slots.released"):
     """A slot is free: its sandbox was seen gone."""
 
@@ -543,6 +556,7 @@ SessionEvent = (
     | Shared
     | Unshared
     | SlotAsked
+    | LineLeft
     | SlotLeft
     | SandboxReserved
     | SandboxProbed
@@ -587,5 +601,5 @@ GuildEvent = (
     | GuildReplied
     | GuildEffectFailed
 )
-SlotsEvent = Asked | Granted | Left | Released | LeakRemoved
+SlotsEvent = Asked | Granted | Left | Moved | Released | LeakRemoved
 Event = Received | SessionEvent | GuildEvent | SlotsEvent | UsageCounted | Erased

@@ -11,7 +11,11 @@ SERVER_KINDS = frozenset({"approve", "refuse", "confirm"})
 """What is asked of a server, and not of a session."""
 ANYWHERE = frozenset({"end"})
 """What is asked of a session from outside its thread: the id says of which."""
-KINDS = SERVER_KINDS | ANYWHERE | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "again"}
+KINDS = (
+    SERVER_KINDS
+    | ANYWHERE
+    | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "leave", "again"}
+)
 
 
 class Pressed(msgspec.Struct, frozen=True):

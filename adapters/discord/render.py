@@ -149,6 +149,8 @@ def start_again(session: Session, say: Texts) -> Button:
 def status(session: Session, say: Texts) -> str:
     """How the session stands, in one sentence."""
     match session.phase:
+        case Phase.WAITING if session.resting:
+            return say("head-left")
         case Phase.WAITING if session.place:
             return say("head-waiting", place=session.place)
         case Phase.NEW | Phase.REQUESTED | Phase.WAITING:
@@ -175,8 +177,11 @@ def _head(session: Session, say: Texts) -> View:
         lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
     elif session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
-    ended = session.closing or session.closed
-    return View(body="\n".join(lines), buttons=() if ended else (_button(session, say, "close"),))
+    if session.closing or session.closed:
+        return View(body="\n".join(lines))
+    waits = session.place and not session.resting
+    leave = (_button(session, say, "leave"),) if waits else ()
+    return View(body="\n".join(lines), buttons=(_button(session, say, "close"), *leave))
 
 
 # --- a turn ----------------------------------------------------------------------------------------------------------

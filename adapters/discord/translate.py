@@ -166,6 +166,8 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
     match pressed.kind:
         case "close" | "end":
             return c.Close()
+        case "leave":
+            return c.Leave()
         case "remove":
             return c.Remove(prompt=pressed.about)
         case "allow" | "always" | "deny":

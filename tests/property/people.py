@@ -11,6 +11,7 @@ from engine.commands import (
     Close,
     Command,
     Edit,
+    Leave,
     Reason,
     Reject,
     Remove,
@@ -82,6 +83,7 @@ class People:
             (self._stop, 6),
             (self._rare, 0.7),
             (self._close, 0.3),
+            (self._leave, 0.6),
         ]
 
     def _name(self) -> str:
@@ -119,6 +121,9 @@ class People:
 
     def _stop(self, session: str, item: int, _size: int) -> Command:
         return Stop(turn=None if item % 2 else max(0, self._seen.state(session).turns - item // 2 % 2))
+
+    def _leave(self, _session: str, _item: int, _size: int) -> Command:
+        return Leave()
 
     def _close(self, _session: str, _item: int, _size: int) -> Command:
         return Close()

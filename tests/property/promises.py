@@ -36,6 +36,8 @@ def check_slots(events: Iterable[e.Event], alive: set[str], limit: int) -> None:
                 assert waiting.pop(0) == session, "not first come, first served"
                 held.add(reservation)
                 assert len(held) <= limit
+            case e.Moved(session=session, place=place):
+                assert waiting.index(session) + 1 == place
             case e.Released(reservation=reservation):
                 held.remove(reservation)
             case _:

@@ -24,7 +24,11 @@ option-person = Who
 starter = <@{ $person }> started a session with Claude.
 thread-name = Claude · { $person }
 head-title = **Claude Code**
-head-waiting = ⏳ Waiting for a free sandbox, place { $place } in the line.
+head-waiting = { $place ->
+    [1] ⏳ Waiting for a free sandbox: you are next in the line.
+   *[other] ⏳ Waiting for a free sandbox, place { $place } in the line.
+}
+head-left = ⏸️ Not in the line any more. Write a message to stand in it again, at its end.
 head-asking = ⏳ Asking for a sandbox…
 head-provisioning = ⚙️ The sandbox is coming up…
 head-retrying = ⚙️ The sandbox is coming up… that did not work yet (try { $attempt }), trying again.
@@ -49,6 +53,7 @@ wall-bot = the bot
 wall-dns = DNS
 wall-ipv6 = the internet (IPv6)
 button-close = Close
+button-leave = Leave the line
 
 # --- a turn
 turn-working = -# 💭 working for <@{ $person }> · started <t:{ $since }:R>
@@ -174,6 +179,7 @@ refused-no_session = That works in the thread of a session only. Start one with 
 refused-not_cut = That was decided already.
 refused-not_queued = That prompt no longer waits: Claude has it already, or it was removed.
 refused-not_running = Claude is not working on that any more.
+refused-not_waiting = This session does not wait in the line (any more).
 refused-not_yours = Only the person who started this session, and owners, decide in it. They can share it with `/claude share`; or start your own with `/claude start`.
 refused-queue_full = { $detail } prompts are waiting already. Remove one, or wait.
 refused-too_long = That is too long for one prompt. Send it in parts.

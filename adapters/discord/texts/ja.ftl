@@ -24,7 +24,11 @@ option-person = 誰
 starter = <@{ $person }> さんが Claude とのセッションを始めました。
 thread-name = Claude · { $person }
 head-title = **Claude Code**
-head-waiting = ⏳ サンドボックスの空きを待っています（{ $place } 番目）。
+head-waiting = { $place ->
+    [1] ⏳ サンドボックスの空きを待っています（次の番です）。
+   *[other] ⏳ サンドボックスの空きを待っています（{ $place } 番目）。
+}
+head-left = ⏸️ 列から抜けています。メッセージを書くと、列の最後にもう一度並びます。
 head-asking = ⏳ サンドボックスを頼んでいます…
 head-provisioning = ⚙️ サンドボックスを準備しています…
 head-retrying = ⚙️ サンドボックスを準備しています…まだうまくいかないので、もう一度試します（{ $attempt } 回目）。
@@ -49,6 +53,7 @@ wall-bot = ボット
 wall-dns = DNS
 wall-ipv6 = インターネット（IPv6）
 button-close = 終了
+button-leave = 列から抜ける
 
 # --- ターン
 turn-working = -# 💭 <@{ $person }> さんの依頼で作業中（開始 <t:{ $since }:R>）
@@ -168,6 +173,7 @@ refused-no_session = セッションのスレッドの中でだけ使えます�
 refused-not_cut = それはもう決まりました。
 refused-not_queued = その依頼はもう待っていません。Claude に渡ったか、取り消されました。
 refused-not_running = Claude はもうその作業をしていません。
+refused-not_waiting = このセッションは（もう）列に並んでいません。
 refused-not_yours = このセッションで決められるのは、始めた本人とオーナーだけです。本人は `/claude share` で共有できます。または `/claude start` で自分のセッションを始めてください。
 refused-queue_full = もう { $detail } 件が待っています。一つ取り消すか、待ってください。
 refused-too_long = 一度の依頼には長すぎます。分けて送ってください。

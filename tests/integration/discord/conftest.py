@@ -218,6 +218,7 @@ class Installation:
         self.keeper = Keeper()
         self.failures: list[tuple[str, str, Exception]] = []
         self.owner_channels: tuple[str, ...] = ()
+        self.limit = 100
 
     @asynccontextmanager
     async def bot(
@@ -258,7 +259,7 @@ class Installation:
             now=now,
             failed=lambda target, what, error: self.failures.append((target, what, error)),
         )
-        return Supervisor(world, policy=Policy(), limit=100)
+        return Supervisor(world, policy=Policy(), limit=self.limit)
 
     async def append(self, log: Log, stream: str, event: e.Event) -> None:
         """As another process would."""

@@ -231,6 +231,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
     [
         (Session(id="1", starter="7"), "Asking for a sandbox"),
         (Session(id="1", starter="7", thread="2", place=3), "place 3"),
+        (Session(id="1", starter="7", thread="2", place=1), "you are next"),
+        (Session(id="1", starter="7", thread="2", place=3, resting=True), "Not in the line any more"),
         (Session(id="1", starter="7", thread="2", reservation="r"), "coming up"),
         (
             Session(
@@ -257,7 +259,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
 def test_the_head_tells_how_the_session_stands(session: Session, words: str) -> None:
     (shown,) = show(HeadCard(part="head", mention="7"), session)
     assert words in shown.content
-    assert labels(shown) == ([] if session.closing or session.closed else ["Close"])
+    leave = ["Leave the line"] if session.place and not session.resting else []
+    assert labels(shown) == ([] if session.closing or session.closed else ["Close", *leave])
 
 
 def test_a_queued_prompt_cannot_look_like_ours() -> None:

@@ -109,6 +109,7 @@ async def test_commands() -> None:
         ("v1:remove:100:250", c.Remove(prompt="250")),
         ("v1:close:100:", c.Close()),
         ("v1:end:100:", c.Close()),
+        ("v1:leave:100:", c.Leave()),
         ("v1:end:999:", c.Reject(reason=c.Reason.MALFORMED)),
         ("v1:again:100:", c.Start(guild="1", channel="2")),
         ("v1:retry:100:4", None),

@@ -12,7 +12,6 @@ from engine.commands import (
     ChangeThread,
     Close,
     Command,
-    Dismiss,
     Edit,
     Reason,
     Reject,
@@ -308,53 +307,6 @@ def test_a_turn_without_a_prompt_can_only_go_on() -> None:
 )
 def test_the_button_of_a_turn_that_is_not_cut_does_nothing(history: tuple[e.SessionEvent, ...]) -> None:
     assert when(given(*history), Resolve(turn=2, choice="retry", prompt="p9", text=text())) == refused("not_cut")
-
-
-# --- somebody is removed ---------------------------------------------------------------------------------------------
-
-REMOVED = Dismiss(person=STARTER, by=OWNER)
-UNCHANGED = [e.Noted(by="", locale="ja", what="dismissed")]
-
-
-def test_the_session_of_whoever_is_removed_ends_with_a_hand_over() -> None:
-    ended = [e.CloseAsked(by=OWNER, why="removed")]
-    assert when(given(*ASKING), REMOVED, by="") == ended
-    after = given(*ASKING, *ended)
-    assert wanted(after)[0] == "handover"
-    assert [(one.what, one.mention, one.detail) for one in after.cards if isinstance(one, NoteCard)] == [
-        ("removed", STARTER, OWNER)
-    ]
-    assert not after.replies
-    assert when(after, Answer(request="q", choice="allow"), by=OWNER) == refused("closed", by=OWNER)
-
-
-def test_whoever_is_removed_before_there_is_a_thread_is_told() -> None:
-    ended = given(REQUESTED, e.CloseAsked(by=OWNER, why="removed"), e.Closed(), cause=7)
-    assert [reply.what for reply in ended.replies] == ["refused-stranger"]
-    assert not ended.cards
-
-
-def test_in_a_session_of_somebody_else_what_they_asked_for_ends() -> None:
-    theirs = Dismiss(person=OWNER, by=OTHER)
-    mine = msgspec.structs.replace(queued("p2"), by=OWNER)
-    taken_back = e.PromptRemoved(prompt="p2", by=OTHER)
-    assert when(given(*WORKING, mine, queued("p3")), theirs, by="") == [taken_back]
-    stopped = e.StopAsked(turn=1, by=OTHER)
-    turn = e.TurnStarted(turn=1, prompt="", by=OWNER)
-    assert when(given(*READY, turn, mine), theirs, by="") == [taken_back, stopped]
-    assert when(given(*READY, turn, e.StopAsked(turn=1, by=STARTER)), theirs, by="") == UNCHANGED
-    sent = (*READY, mine, e.PromptSent(prompt="p2"))
-    assert when(given(*sent), theirs, by="") == [stopped]
-    assert when(given(*sent, stopped), theirs, by="") == UNCHANGED
-
-
-@pytest.mark.parametrize("history", [CLOSING, CLOSED], ids=["closing", "closed"])
-def test_what_ends_already_ends_once(history: tuple[e.SessionEvent, ...]) -> None:
-    assert when(given(*history), REMOVED, by="") == UNCHANGED
-
-
-def test_a_removal_changes_nothing_where_they_have_nothing() -> None:
-    assert when(given(*WORKING), Dismiss(person=OTHER, by=OWNER), by="") == UNCHANGED
 
 
 # --- the story -------------------------------------------------------------------------------------------------------
