@@ -22,6 +22,7 @@ from adapters.audit.auditing import audit as tell_story
 from adapters.audit.erasing import erase
 from adapters.audit.filing import files
 from adapters.audit.migrating import migrate
+from adapters.audit.simulating import simulate
 from adapters.audit.source import AuditError
 from adapters.audit.verifying import verify
 from adapters.parsers import Secret
@@ -31,7 +32,7 @@ from engine.ports import EngineError
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
 _ASKING = (audit.log, audit.state, audit.why, verify, audit.export)
 _VIEWS = (standing.members, standing.quota, views.sessions, views.usage, views.views, views.rebuild)
-for _command in (*_ASKING, tell_story, *_VIEWS, files, erase, migrate):
+for _command in (*_ASKING, tell_story, *_VIEWS, simulate, files, erase, migrate):
     app.command(_command)
 
 

@@ -224,6 +224,20 @@ def load_limit(environ: Mapping[str, str]) -> int:
     return limit
 
 
+def load_limits(environ: Mapping[str, str]) -> tuple[int, int, int]:
+    """How many sandboxes may live at once, and the budgets of a user and an owner: for who only asks. Raises SettingsError."""
+    read = _Reader(environ)
+    limits = (_limit(read), *_budgets(read))
+    read.finish()
+    return limits
+
+
+def _budgets(read: "_Reader") -> tuple[int, int]:
+    names = ("BUDGET_USER_USD_PER_DAY", "BUDGET_OWNER_USD_PER_DAY")
+    user, owner = (read.optional(name, parsers.dollars, _DOLLARS) or 0 for name in names)
+    return user, owner
+
+
 def _limit(read: "_Reader") -> int:
     return read("MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3)
 

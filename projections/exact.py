@@ -101,13 +101,10 @@ RUNNING = ExactView(name="running", version=1, kinds=(Requested, Closed), change
 
 def _member(stream: str, event: Event) -> Change:
     assert isinstance(event, OwnerConfirmed | RoleGiven | RoleTaken)
-    match event:
-        case OwnerConfirmed():
-            role = "owner"
-        case RoleGiven():
-            role = event.role
-        case RoleTaken():  # an owner is left a user
-            role = "user" if event.role == "owner" else None
+    if isinstance(event, RoleTaken):  # an owner is left a user
+        role = "user" if event.role == "owner" else None
+    else:
+        role = "owner" if isinstance(event, OwnerConfirmed) else event.role
     return f"{stream.removeprefix('guild:')} {event.person}", role
 
 
@@ -125,7 +122,7 @@ def _quota(stream: str, event: Event) -> Change:
             return event.session, event.reservation
         case Left():
             return event.session, None
-        case Released():
+        case _:
             return event.reservation.rpartition("-")[0], None
 
 
