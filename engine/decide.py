@@ -20,6 +20,7 @@ from engine.commands import (
     Dismiss,
     Edit,
     Grant,
+    NoteEgress,
     Reason,
     Reject,
     Remove,
@@ -79,6 +80,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _grant(session, command, context)
         case Dismiss():
             return _dismiss(session, command, context)
+        case NoteEgress():
+            return [_noted(context, "egress") if session.closed else e.EgressNoted(host=command.host)]
         case Report():
             return _report(session, command.event, context)
         case Tick():
