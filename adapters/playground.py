@@ -135,10 +135,10 @@ class Playground:
         from adapters.kubernetes import playground as cluster  # noqa: PLC0415 - only who has a cluster has what it needs
 
         self._say("cluster …")
-        options, port = self._options, self._port("gateway")
+        options, ports = self._options, [self._port("gateway"), self._port("egress")]
         host, pods = options.gateway_host, options.max_sandboxes
         self._pods_reach = await cluster.prepare(
-            cluster.find_kubeconfig(), BASE, pods=pods, gateway_host=host, port=port
+            cluster.find_kubeconfig(), BASE, pods=pods, gateway_host=host, ports=ports
         )
 
     async def _clear_cluster(self) -> None:
@@ -231,6 +231,8 @@ class Playground:
             "GATEWAY_UPSTREAM": upstream,
             "GATEWAY_PORT": str(self._port("gateway")),
             "GATEWAY_HOST": self._pods_reach or "127.0.0.1",
+            "EGRESS_PORT": str(self._port("egress")),
+            "EGRESS_ALLOW": os.environ.get("EGRESS_ALLOW", ""),
             "TOKEN_ADDRESS": "ignore",  # on their way out of a cluster, pods may have the address of its node
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
         }
@@ -253,6 +255,7 @@ class Playground:
             "DISCORD_GUILD_ID": self.discord["guild_id"],
             "OWNER_IDS": ",".join(self.discord["people"][name] for name in OWNERS),
             "GATEWAY_URL": f"http://{self._pods_reach or '127.0.0.1'}:{gateway['port']}",
+            "EGRESS_URL": f"http://{self._pods_reach or '127.0.0.1'}:{self._port('egress')}",
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
             "MAX_SANDBOXES": str(self._options.max_sandboxes),
         }

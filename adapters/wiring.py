@@ -25,6 +25,7 @@ from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.gateway.egress import read_list
+from adapters.claude.gateway.refusals import Refusals
 from adapters.claude.gateway.reservations import Reservations
 from adapters.claude.gateway.tunnel import Tunnels
 from adapters.claude.invocation import CliSettings
@@ -331,7 +332,9 @@ async def run_gateway(settings: GatewaySettings) -> None:
         gateway = Gateway(config, policy, _Usage(log).record)
         port = await stack.enter_async_context(gateway.serve(settings.port, settings.host))
         if settings.egress_port is not None:
-            tunnels = Tunnels(config.secret, allowed, policy)
+            keyring = await open_keyring(log.pool, MasterKey.load(settings.log_key_file))
+            refusals = Refusals(log, keyring, config.secret, now)
+            tunnels = Tunnels(config.secret, allowed, policy, refused=refusals.record)
             await stack.enter_async_context(tunnels.serve(settings.egress_port, settings.host))
         _announce({"port": port})
         await anyio.sleep_forever()

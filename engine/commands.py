@@ -209,6 +209,12 @@ class Dismiss(_Command, frozen=True, kw_only=True):
     by: str
 
 
+class NoteEgress(_Command, frozen=True, kw_only=True):
+    """The sandbox was not connected to `host`, which is not on the list: its people shall know."""
+
+    host: Sealed
+
+
 class Report(_Command, frozen=True, kw_only=True):
     """An effect found out what `event` says. Recorded as it is when the session still has use for it."""
 
@@ -237,6 +243,7 @@ Command = (
     | Grant
     | Move
     | Dismiss
+    | NoteEgress
     | Report
     | Tick
 )

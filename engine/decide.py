@@ -22,6 +22,7 @@ from engine.commands import (
     Grant,
     Leave,
     Move,
+    NoteEgress,
     Reason,
     Reject,
     Remove,
@@ -88,6 +89,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _move(session, command, context)
         case Dismiss():
             return _dismiss(session, command, context)
+        case NoteEgress():
+            return [_noted(context, "egress") if session.closed else e.EgressNoted(host=command.host)]
         case Report():
             return _report(session, command.event, context)
         case Tick():

@@ -462,6 +462,10 @@ def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> N
         _touch_head(s)
 
 
+def _egress_noted(s: Session, event: e.EgressNoted, _at: int, _cause: int) -> None:
+    _note(s, "egress-refused", text=event.host)
+
+
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -533,6 +537,7 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.PartCleared: _part_cleared,
     e.Replied: _replied,
     e.EffectFailed: _effect_failed,
+    e.EgressNoted: _egress_noted,
     e.CloseAsked: _close_asked,
     e.HandedOver: _handed_over,
     e.Closed: _closed,

@@ -338,6 +338,12 @@ class EffectFailed(_Event, frozen=True, kw_only=True, tag="session.effect_failed
     retry: int | None
 
 
+class EgressNoted(_Event, frozen=True, kw_only=True, tag="session.egress_noted"):
+    """The thread is told of a host that its sandbox was not connected to, once for each."""
+
+    host: Sealed
+
+
 class CloseAsked(_Event, frozen=True, kw_only=True, tag="session.close_asked"):
     """The session ends: hand-over, then the sandbox goes. `why` is asked, deleted, failed or removed (whoever started it)."""
 
@@ -514,6 +520,17 @@ class LeakRemoved(_Event, frozen=True, kw_only=True, tag="slots.leak_removed"):
     reservation: str
 
 
+# --- egress:<session> ------------------------------------------------------------------------------------------------
+
+
+class EgressRefused(_Event, frozen=True, kw_only=True, tag="egress.refused"):
+    """The gateway did not connect the sandbox of `session` to `host` (`name:port`): it is not on the list of EGRESS_ALLOW."""
+
+    session: str
+    reservation: str
+    host: Sealed
+
+
 # --- usage:<session> -------------------------------------------------------------------------------------------------
 
 
@@ -582,6 +599,7 @@ SessionEvent = (
     | PartCleared
     | Replied
     | EffectFailed
+    | EgressNoted
     | CloseAsked
     | HandedOver
     | Closed
@@ -602,4 +620,4 @@ GuildEvent = (
     | GuildEffectFailed
 )
 SlotsEvent = Asked | Granted | Left | Moved | Released | LeakRemoved
-Event = Received | SessionEvent | GuildEvent | SlotsEvent | UsageCounted | Erased
+Event = Received | SessionEvent | GuildEvent | SlotsEvent | EgressRefused | UsageCounted | Erased

@@ -48,6 +48,7 @@ _LOOKS_FOR: Mapping[str, Sequence[tuple[str, str | None]]] = {
     "session.journal_read": [("turn", None), ("sent", None), ("reservation", None)],
     "session.handed_over": [("close", None)],
     "session.closed": [("close", None)],
+    "egress.refused": [("turn", None), ("reservation", "reservation")],
     "slots.asked": [("prompt", None), ("head", None)],
     "slots.granted": [("line", None)],
     "slots.left": [("line", None)],

@@ -244,6 +244,9 @@ class _Teller:
         self._end("turn", stored.at, "plain" if outcome == "completed" else "bad" if outcome != "stopped" else "warn")
         self._turn = None
 
+    def _on_egress_refused(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "a host off the list was refused", "warn", detail=body["host"])
+
     def _on_usage_counted_2(self, _stored: Stored, body: Body) -> None:
         names = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
         counts = Counts(requests=1, **{name: body.get(name, 0) for name in names})

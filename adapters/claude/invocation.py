@@ -5,6 +5,7 @@ choice between `--session-id` and `--resume` are the supervisor's, which knows i
 """
 
 import uuid
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -110,9 +111,13 @@ def environment(settings: CliSettings, token: str) -> dict[str, str]:
 
 
 def _way_out(settings: CliSettings, token: str) -> dict[str, str]:
-    """For https only, the one thing it lets through; the session token is its password. Tools read either spelling."""
+    """For https only, the one thing it lets through; the session token is its password. Tools read either spelling.
+
+    The CLI takes it for plain http too: so it is told that the way to the model is another.
+    """
     if settings.egress_url is None:
         return {}
     scheme, _, address = settings.egress_url.partition("://")
     proxy = f"{scheme}://dc1:{token}@{address}"
-    return {"HTTPS_PROXY": proxy, "https_proxy": proxy}
+    around = urlsplit(settings.base_url).hostname or ""
+    return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": around, "no_proxy": around}

@@ -5,6 +5,7 @@ The gateway of a playground runs on this machine, so the wall has one more hole:
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ def find_kubeconfig() -> Path:
     return path
 
 
-async def prepare(kubeconfig: Path, base: Path, *, pods: int, gateway_host: str | None, port: int) -> str:
+async def prepare(kubeconfig: Path, base: Path, *, pods: int, gateway_host: str | None, ports: Sequence[int]) -> str:
     """Make the namespace; returns the address at which its pods reach this machine. Raises GiveUp, ApiError."""
     async with connect(kubeconfig) as api:
         address = gateway_host or _address(api)
         for document in manifests.sandboxes(base / "sandboxes.yaml", NAMESPACE, pods):
             await manifests.apply(api, document)
-        await manifests.apply(api, gateway_policy(NAMESPACE, address, port))
+        await manifests.apply(api, gateway_policy(NAMESPACE, address, *ports))
         await manifests.until_ready(api, NAMESPACE)
         return address
 
@@ -47,7 +48,7 @@ def _address(api: Api) -> str:
     return address
 
 
-def gateway_policy(namespace: str, address: str, port: int) -> dict[str, Any]:
+def gateway_policy(namespace: str, address: str, *ports: int) -> dict[str, Any]:
     """One more hole in the walls of a namespace, for a gateway that is not in the cluster."""
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -60,7 +61,12 @@ def gateway_policy(namespace: str, address: str, port: int) -> dict[str, Any]:
         "spec": {
             "podSelector": {},
             "policyTypes": ["Egress"],
-            "egress": [{"to": [{"ipBlock": {"cidr": f"{address}/32"}}], "ports": [{"protocol": "TCP", "port": port}]}],
+            "egress": [
+                {
+                    "to": [{"ipBlock": {"cidr": f"{address}/32"}}],
+                    "ports": [{"protocol": "TCP", "port": port} for port in ports],
+                }
+            ],
         },
     }
 

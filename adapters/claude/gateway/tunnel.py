@@ -9,16 +9,16 @@ import base64
 import binascii
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import msgspec
 import structlog
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 
 from adapters.claude.gateway import egress, tokens
 from engine.ports import TryAgain
@@ -30,6 +30,7 @@ _HEAD_SECONDS = 10
 _CONNECT_SECONDS = 10
 _SILENCE_SECONDS = 600
 _LOOK_SECONDS = 15
+_SHOWN = 260  # of a host and its port: no name is longer
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
 
 
@@ -58,7 +59,10 @@ class Refused(Exception):
 
 
 class Tunnels:
-    """One proxy. `secret` checks session tokens. `at_once`: tunnels of one session. `may_reach`: the rule for addresses."""
+    """One proxy. `secret` checks session tokens. `at_once`: tunnels of one session. `may_reach`: the rule for addresses.
+
+    `refused` is told, without being waited for, of what a session and reservation got no tunnel to: `name:port`.
+    """
 
     def __init__(
         self,
@@ -66,21 +70,25 @@ class Tunnels:
         allowed: Sequence[egress.Entry],
         policy: Policy,
         *,
+        refused: Callable[[str, str, str], Coroutine[Any, Any, None]] | None = None,
         at_once: int = 32,
         may_reach: Callable[[egress.Entry, str], bool] = egress.may_reach,
     ) -> None:
         self._secret = secret
         self._allowed = allowed
         self._policy = policy
+        self._refused = refused
         self._at_once = at_once
         self._may_reach = may_reach
         self._open: Counter[str] = Counter()
+        self._tasks: TaskGroup
 
     @asynccontextmanager
     async def serve(self, port: int, host: str = "127.0.0.1") -> AsyncGenerator[int]:
         """Serve at the port it yields (0: any free one) for as long as the context is open; leaving ends every tunnel."""
         listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
         async with listener, anyio.create_task_group() as tasks:
+            self._tasks = tasks
             tasks.start_soon(listener.serve, self._serve_one)
             yield int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - no Django here
             tasks.cancel_scope.cancel()
@@ -92,7 +100,7 @@ class Tunnels:
                     asked, early = await _read_head(client)
                     address = str(client.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - no Django here
                     session, reservation = await self._admit(asked, address)
-                    async with self._counted(session), await self._reach(session, asked) as server:
+                    async with self._counted(session), await self._reach(session, reservation, asked) as server:
                         await client.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
                         await server.send(early)
                         await self._join(client, server, partial(self._policy.is_open, session, reservation, address))
@@ -123,12 +131,14 @@ class Tunnels:
             if not self._open[session]:
                 del self._open[session]
 
-    async def _reach(self, session: str, asked: Asked) -> SocketStream:
+    async def _reach(self, session: str, reservation: str, asked: Asked) -> SocketStream:
         """A connection to the host that was asked for, at an address that its entry may have."""
         where = f"{asked.host}:{asked.port}"
         entry = egress.find(self._allowed, asked.host, asked.port)
         if entry is None:
             log_line.info("egress refused", session=session, host=where)
+            if self._refused:
+                self._tasks.start_soon(self._refused, session, reservation, where[:_SHOWN])
             raise Refused(HTTPStatus.FORBIDDEN, f"{where} is not on the list of this installation (EGRESS_ALLOW)")
         try:
             with anyio.fail_after(_CONNECT_SECONDS):

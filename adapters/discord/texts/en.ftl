@@ -136,6 +136,7 @@ lost-evicted = the cluster took its place away
 lost-walls = it is not walled off
 lost-node = its machine does not answer any more
 note-cli-broken = ❌ <@{ $person }>, Claude Code ended three times in a row (status { $detail }) and was not started again. Write a message to try once more.
+note-egress-refused = 🚧 This sandbox was not let out to a host that is not on the list of this installation. Whoever runs this bot can add it (EGRESS_ALLOW):
 note-turn-completed = 🔔 <@{ $person }>, Claude is done.
 note-turn-failed = ❌ <@{ $person }>, the turn failed ({ $detail }). Write a message to go on.
 note-handover-kept = ⚠️ The files of this session could not be posted here. They are kept: whoever runs me gets them with `discord-claude files { $detail }`.

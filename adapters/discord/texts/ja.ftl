@@ -133,6 +133,7 @@ lost-evicted = クラスターが場所を取り上げました
 lost-walls = 隔離されていません
 lost-node = 動いていたマシンが応答しなくなりました
 note-cli-broken = ❌ <@{ $person }> さん、Claude Code が三回続けて終了したため（終了状態 { $detail }）、起動をやめました。メッセージを書くともう一度試します。
+note-egress-refused = 🚧 サンドボックスが、許可の一覧にない接続先へ出ようとしたので断りました。このボットの運用者が EGRESS_ALLOW に加えると通ります：
 note-turn-completed = 🔔 <@{ $person }> さん、Claude の作業が終わりました。
 note-turn-failed = ❌ <@{ $person }> さん、ターンが失敗しました（{ $detail }）。メッセージを書くと続けられます。
 note-handover-kept = ⚠️ このセッションのファイルを投稿できませんでした。保管してあるので、運用者が `discord-claude files { $detail }` で取り出せます。

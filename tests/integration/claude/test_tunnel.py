@@ -113,6 +113,28 @@ async def test_who_gets_no_tunnel_is_told_why(out: Out, host: str, token: str, s
         pass
 
 
+async def test_a_host_that_is_not_on_the_list_is_told_and_others_are_not(out: Out) -> None:
+    told: list[tuple[str, str, str]] = []
+    heard = anyio.Event()
+
+    async def refused(session: str, reservation: str, host: str) -> None:
+        told.append((session, reservation, host))
+        heard.set()
+
+    async with Tunnels(SECRET, [Entry("nobody.invalid", out.target)], out.books, refused=refused).serve(0) as proxy:
+        other = Out(proxy, out.target, out.books)
+        for host in ("nobody.invalid", "evil.example"):
+            with pytest.raises(RuntimeError):
+                async with other.connect(host):
+                    pass
+        with pytest.raises(RuntimeError):
+            async with other.connect("evil.example", "no token"):
+                pass
+        with anyio.fail_after(SECONDS):
+            await heard.wait()
+    assert told == [("1", "r-1", f"evil.example:{out.target}")]
+
+
 async def test_a_name_that_leads_to_a_private_address_leads_nowhere(out: Out) -> None:
     async with Tunnels(SECRET, [Entry("localhost", out.target)], out.books).serve(0) as proxy:
         with pytest.raises(RuntimeError, match=r"(?s)403 Forbidden.*has no public address"):

@@ -161,4 +161,6 @@ def test_tools_are_told_of_the_way_out() -> None:
     environment = invocation.environment(settings, "secret")
     assert environment["HTTPS_PROXY"] == environment["https_proxy"]
     assert environment["HTTPS_PROXY"].split("@") == ["http://dc1:secret", "g:3128"]
-    assert not {"HTTP_PROXY", "http_proxy", "ALL_PROXY"} & environment.keys()  # the gateway itself is reached directly
+    # the gateway itself is reached directly: the CLI takes a proxy for https for http, too
+    assert not {"HTTP_PROXY", "http_proxy", "ALL_PROXY"} & environment.keys()
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "g"
