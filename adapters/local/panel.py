@@ -1,4 +1,5 @@
-"""The log beside the page: events as they are appended, read through the log's own subscription; a server of its own.
+"""The log beside the page: events as they are appended, read through the log's own subscription; the exact views as they change,
+and a session as it was at any event. A server of its own.
 
 Personal text is opened for one viewer only: what a person did for that person, what belongs to a session for who asked for it.
 Everybody else sees that something is there. Who has the page's token may say who they are, as on the page itself.
@@ -15,6 +16,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from adapters.local.discord.door import Door
+from adapters.local.standing import Views, set_fields, state_at
 from engine.ports import EngineError, EventLog
 from schema.envelope import Recorded
 from schema.sealed import Sealed
@@ -40,6 +42,7 @@ class Panel:
         self._threads: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._viewers: set[asyncio.Queue[Json]] = set()
+        self._views = Views()
 
     def routes(self) -> list[web.RouteDef]:
         """The one there is."""
@@ -50,8 +53,11 @@ class Panel:
         async for events in self._log.follow(after=0):
             rows = [self._row(event) for event in events]
             self._rows.extend(rows)
+            moved = self._views.take(events)
             for queue in self._viewers:
                 queue.put_nowait({"t": "EVENTS", "d": rows})
+                if moved:
+                    queue.put_nowait({"t": "VIEWS", "d": self._views.told(self._threads)})
 
     def _row(self, event: Recorded) -> Json:
         """What is shown of every event: nothing personal."""
@@ -86,12 +92,17 @@ class Panel:
         rows = list(self._rows)
         older = (rows[0]["position"] - 1 if rows else 0) + max(0, len(rows) - _BEGINNING)
         queue.put_nowait({"t": "BEGIN", "d": {"rows": rows[-_BEGINNING:], "older": older}})
+        queue.put_nowait({"t": "VIEWS", "d": self._views.told(self._threads)})
         self._viewers.add(queue)
         sending = asyncio.ensure_future(_send(ws, queue))
         try:
             async for received in ws:
                 if received.type is WSMsgType.TEXT:
-                    queue.put_nowait({"t": "FIELDS", "d": await self._fields(json.loads(received.data), viewer)})
+                    asked = json.loads(received.data)
+                    if "session" in asked:
+                        queue.put_nowait({"t": "STATE", "d": await self._state(asked, viewer)})
+                    else:
+                        queue.put_nowait({"t": "FIELDS", "d": await self._fields(asked, viewer)})
         finally:
             self._viewers.discard(queue)
             sending.cancel()
@@ -108,6 +119,21 @@ class Panel:
         assert isinstance(fields, dict)
         surround = {"version": event.version, "key": event.key, "hash": event.hash.hex()}
         return {"position": position, "fields": fields, "surround": surround}
+
+    async def _state(self, asked: Any, viewer: str) -> Json:
+        """A session as of a position, by the fold that runs live, as far as this viewer may see it."""
+        session, position = str(asked["session"]), int(asked["position"])
+        told = {"session": session, "position": position}
+        try:
+            found = await state_at(self._log, session, position)
+        except EngineError as error:
+            return told | {"failed": str(error)}
+        if found is None:
+            return told | {"phase": "", "fields": {}}
+        state, last = found
+        may = bool(viewer) and viewer == state.starter
+        fields = {name: await self._shown(value, may=may) for name, value in set_fields(state).items()}
+        return told | {"at": last.at // 1000, "phase": state.phase, "fields": fields}
 
     def _may(self, event: Recorded, viewer: str) -> bool:
         by = str(getattr(event.event, "by", "") or "")
@@ -127,8 +153,9 @@ class Panel:
                     return {"sealed": "hidden"} | size
                 text = await self._open_text(Sealed(value))
                 return ({"sealed": "erased"} if text is None else {"sealed": "open", "text": text}) | size
-            case tuple() | list():
-                return [await self._shown(one, may=may) for one in value]  # pyright: ignore[reportUnknownVariableType] - of an event
+            case tuple() | list() | frozenset():
+                ones: list[Any] = sorted(value) if isinstance(value, frozenset) else list(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - of an event or a state
+                return [await self._shown(one, may=may) for one in ones]
             case Mapping():
                 return {str(name): await self._shown(one, may=may) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - of an event
             case _:

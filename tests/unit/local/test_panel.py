@@ -12,7 +12,20 @@ from adapters.local.discord.door import Door
 from adapters.local.event_log import MemoryEventLog
 from adapters.local.panel import Panel
 from schema.envelope import Append, Draft, Write
-from schema.events import Event, JournalRead, PromptQueued, Received, Requested, ThreadOpened
+from schema.events import (
+    Asked,
+    Event,
+    Granted,
+    JournalRead,
+    OwnerConfirmed,
+    PromptQueued,
+    Received,
+    Released,
+    Requested,
+    RoleGiven,
+    RoleTaken,
+    ThreadOpened,
+)
 from schema.facts import Said
 from schema.sealed import FORMAT, HEADER, Sealed
 
@@ -45,6 +58,11 @@ class Beside:
         asked = {"token": "secret", "person": person} | more
         return self.http.ws_connect(self.address, params=asked, headers={"Origin": ORIGIN})
 
+    async def state(self, person: str, session: str, position: int) -> Any:
+        async with self.watch(person) as ws:
+            await ws.send_json({"session": session, "position": position})
+            return (await told(ws, "STATE"))["d"]
+
     async def fields(self, person: str, position: int) -> Any:
         async with self.watch(person) as ws:
             await ws.receive_json()
@@ -52,6 +70,13 @@ class Beside:
             while (told := await ws.receive_json())["t"] != "FIELDS":
                 pass
             return told["d"]
+
+
+async def told(ws: Any, kind: str) -> Any:
+    """The next message of a kind."""
+    while (received := await ws.receive_json())["t"] != kind:
+        pass
+    return received
 
 
 @pytest.fixture
@@ -78,10 +103,10 @@ async def test_events_are_told_as_they_are_appended(beside: Beside) -> None:
     await beside.record("session:9", REQUESTED, ThreadOpened(thread="t"))
     async with beside.watch("2") as ws:
         seen: list[Any] = []
-        seen += (await ws.receive_json())["d"]["rows"]
+        seen += (await told(ws, "BEGIN"))["d"]["rows"]
         last = await beside.record("session:9", QUEUED, cause=1)
         while not seen or seen[-1]["position"] < last:
-            seen += (await ws.receive_json())["d"]
+            seen += (await told(ws, "EVENTS"))["d"]
     assert [row["kind"] for row in seen] == ["session.requested", "session.thread_opened", "session.prompt_queued"]
     row = seen[-1]
     assert (row["thread"], row["by"], row["cause"], row["ids"]) == ("t", "1", 1, ["77"])
@@ -117,6 +142,37 @@ async def test_what_belongs_to_nobody_is_for_who_asked_for_the_session(beside: B
 async def test_an_erased_text_is_told_as_erased(beside: Beside) -> None:
     position = await beside.record("session:9", PromptQueued(prompt="7", by="1", text=_box("erased"), size=6))
     assert (await beside.fields("1", position))["fields"]["text"] == {"sealed": "erased", "bytes": HEADER + 6}
+
+
+async def test_views_are_told_as_they_change(beside: Beside) -> None:
+    await beside.record(
+        "guild:g", RoleGiven(person="2", role="user", by="1"), OwnerConfirmed(person="1", how="settings")
+    )
+    await beside.record("slots", Asked(session="9"), Granted(session="9", reservation="9-2"), Asked(session="8"))
+    async with beside.watch("2") as ws:
+        views = (await told(ws, "VIEWS"))["d"]
+        while len(views["quota"]) < 2:
+            views = (await told(ws, "VIEWS"))["d"]
+        assert [(one["person"], one["role"]) for one in views["members"]] == [("1", "owner"), ("2", "user")]
+        assert [(one["session"], one["reservation"]) for one in views["quota"]] == [("9", "9-2"), ("8", "")]
+        await beside.record("session:9", ThreadOpened(thread="t"))  # changes neither
+        last = await beside.record("slots", Released(reservation="9-2"), Granted(session="8", reservation="8-5"))
+        views = (await told(ws, "VIEWS"))["d"]
+        assert [(one["session"], one["position"]) for one in views["quota"]] == [("8", last)]
+        await beside.record("guild:g", RoleTaken(person="2", role="user", by="1"))
+        views = (await told(ws, "VIEWS"))["d"]
+        assert [one["person"] for one in views["members"]] == ["1"]
+
+
+async def test_a_session_is_told_as_it_was(beside: Beside) -> None:
+    await beside.record("session:9", REQUESTED, ThreadOpened(thread="t"), QUEUED)
+    first, last = await beside.state("1", "9", 1), await beside.state("1", "9", 3)
+    assert (first["phase"], "thread" in first["fields"]) == ("requested", False)
+    assert (last["phase"], last["fields"]["thread"]) == ("waiting", "t")
+    assert last["fields"]["queue"][0]["text"]["text"] == "川について"
+    assert (await beside.state("2", "9", 3))["fields"]["queue"][0]["text"]["sealed"] == "hidden"
+    assert (await beside.state("1", "9", 0))["phase"] == ""
+    assert (await beside.state("1", "none", 3))["fields"] == {}
 
 
 async def test_a_position_that_is_not_there_is_said(beside: Beside) -> None:

@@ -1,7 +1,9 @@
 // The event log beside the chat: what is recorded, as it is recorded, and what of it belongs to which message.
 import { at, icon, iconButton, make } from "./dom.js";
+import { pairs } from "./fields.js";
 import { here, isThread, nameOf, state, when } from "./state.js";
 import { language, say } from "./texts.js";
+import { begin, moments, takeState, takeViews, views } from "./views.js";
 
 const MOST = 400; // rows that are drawn; more are counted
 const panel = at("log");
@@ -40,7 +42,10 @@ function take({ t, d }) {
     add(d);
     if (only) only.positions = related(only.message);
     append(d.filter(fits));
+    if (shown) moments(sessionHere(), rows);
   } else if (t === "FIELDS") showFields(d);
+  else if (t === "VIEWS") takeViews(d);
+  else if (t === "STATE") takeState(d);
 }
 
 function add(given) {
@@ -61,6 +66,9 @@ function fits(row) {
 function threadOf(session) {
   return rows.find((row) => row.session === session && row.kind === "session.thread_opened")?.thread;
 }
+
+/** The session whose thread is open. */
+const sessionHere = () => isThread(here()) ? rows.find((row) => row.kind === "session.thread_opened" && row.thread === state.channel)?.session : null;
 
 /** What names the message, what concerns the same turn, question or prompt, and what those follow from. */
 function related(message) {
@@ -91,10 +99,11 @@ function show() {
     make("header", {}, make("h2", {}, say("log_title")), make("span", { class: "dim" }, title),
       only && make("button", { type: "button", class: "button secondary", onclick: () => choose(null) }, say("log_clear")),
       iconButton("close", say("close"), toggle)),
-    note, make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": title }, list));
+    views, note, make("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": title }, list));
   const fitting = rows.filter(fits);
   list.replaceChildren(...fitting.slice(-MOST).map(entry));
   say_(fitting.length);
+  moments(sessionHere(), rows);
   toEnd();
 }
 
@@ -167,17 +176,9 @@ function showFields({ position, fields, surround, failed }) {
     : make("dl", {}, ...pairs(fields), ...pairs({ stream: positions.get(position)?.stream, ...surround }))));
 }
 
-const pairs = (fields) => Object.entries(fields).filter(([name]) => name !== "kind").flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...worded(value))]);
-
-function worded(value) {
-  if (value?.sealed === "open") return [make("pre", { tabIndex: 0 }, value.text)];
-  if (value?.sealed) return [make("span", { class: "sealed" }, `🔒 ${say(value.sealed === "erased" ? "log_erased" : "log_hidden")} · ${value.bytes} B`)];
-  if (Array.isArray(value)) return value.length ? value.map((one) => make("div", { class: "inner" }, ...worded(one))) : ["[]"];
-  if (value && typeof value === "object") return [make("strong", {}, value.kind ?? ""), make("dl", {}, ...pairs(value))];
-  return [String(value ?? "—")];
-}
-
 // --- showing and hiding
+
+begin((asked) => { if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(asked)); });
 
 function toggle() {
   shown = !shown;

@@ -24,6 +24,9 @@ const en = {
   log_lost: "The log cannot be reached. Trying again…", log_hidden: "only for the person it belongs to", log_erased: "erased",
   log_cause: "caused by {0}", log_none: "This message has no event in the log: only what the bot shows or receives has.",
   log_more: "{0} older events are not shown.",
+  views_title: "Views, last changed by {0}", view_members: "Who may", view_quota: "Sandboxes: {0} in use, {1} waiting", view_none: "nobody",
+  view_holds: "has one", view_waits: "waits, place {0}",
+  then_title: "The session as it was", then_now: "now, {0}", then_at: "{0}, {1}, {2}", then_phase: "phase",
   welcome_title: "Welcome to the playground",
   welcome: [
     "This is **discord-claude**, whole, on your machine: a Discord of its own, and the bot that it is about.",
@@ -59,6 +62,9 @@ const ja = {
   log_lost: "ログに接続できません。再試行しています…", log_hidden: "本人にだけ表示されます", log_erased: "消去済み",
   log_cause: "原因 {0}", log_none: "このメッセージのイベントはログにありません（ボットが表示・受信したものだけが記録されます）。",
   log_more: "これより前の {0} 件は表示していません。",
+  views_title: "ビュー（最後の変更 {0}）", view_members: "使える人", view_quota: "サンドボックス：使用中 {0}、待ち {1}", view_none: "いません",
+  view_holds: "使用中", view_waits: "{0} 番目に待機中",
+  then_title: "そのときのセッション", then_now: "現在、{0}", then_at: "{0}、{1}、{2}", then_phase: "状態",
   welcome_title: "プレイグラウンドへようこそ",
   welcome: [
     "**discord-claude** のすべてがこのマシンで動いています。専用の Discord と、主役のボットです。",
