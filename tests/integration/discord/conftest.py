@@ -208,6 +208,8 @@ class Installation:
         self.failures: list[tuple[str, str, Exception]] = []
         self.owner_channels: tuple[str, ...] = ()
         self.limit = 100
+        self.ahead = 0
+        """How far (µs) the clock of the next bot is ahead of ours."""
 
     @asynccontextmanager
     async def bot(
@@ -220,7 +222,7 @@ class Installation:
             token=Secret(info["token"]),
             guilds=frozenset({info["guild_id"]}),
             incarnation=uuid.uuid4().hex,
-            now=now,
+            now=lambda: now() + self.ahead,
             owners=named,
             owner_channels=self.owner_channels,
             api_url=info["rest_url"],
@@ -245,7 +247,7 @@ class Installation:
             log=log,
             translator=connection.translator,
             performer=Performer(connection.chat, self.agent),
-            now=now,
+            now=lambda: now() + self.ahead,
             failed=lambda target, what, error: self.failures.append((target, what, error)),
         )
         return Supervisor(world, policy=Policy(), limit=self.limit)
