@@ -180,9 +180,9 @@ class Actor(ABC, Generic[S]):
     def failed(self, what: str, attempt: int, why: str, retry: int | None) -> e.Event:
         """The event that says that an effect did not work."""
 
+    @abstractmethod
     def new_handle(self) -> Handle[S]:
         """What an effect that begins is given."""
-        return Handle(self)
 
     def may_start(self, effect: Any) -> bool:
         """Whether what runs allows a wanted effect to begin."""

@@ -96,6 +96,15 @@ class CutCard(_Card, frozen=True, kw_only=True):
     chosen_by: str = ""
 
 
+class IdleCard(_Card, frozen=True, kw_only=True):
+    """Whether to keep a sandbox that others wait for. `choice` is empty until people chose, or it is over by itself: kept, over."""
+
+    number: int
+    since: int
+    choice: str = ""
+    by: str = ""
+
+
 class NoteCard(_Card, frozen=True, kw_only=True):
     """One message that says something once: an error, the end of a long turn. `what` names its text, `detail` is a part of that.
 
@@ -108,4 +117,4 @@ class NoteCard(_Card, frozen=True, kw_only=True):
     text: Sealed | None = None
 
 
-Card = HeadCard | TurnCard | AskCard | QueuedCard | CutCard | NoteCard
+Card = HeadCard | TurnCard | AskCard | QueuedCard | CutCard | IdleCard | NoteCard

@@ -163,6 +163,12 @@ class Leave(_Command, frozen=True, kw_only=True):
     """Wait for a sandbox no longer."""
 
 
+class Keep(_Command, frozen=True, kw_only=True):
+    """Keep the sandbox although others wait; `question` is the number of the one the button belonged to."""
+
+    question: int
+
+
 class Share(_Command, frozen=True, kw_only=True):
     """Let every user of the server act in the session, or not any more."""
 
@@ -202,6 +208,12 @@ class Move(_Command, frozen=True, kw_only=True):
     place: int
 
 
+class Need(_Command, frozen=True, kw_only=True):
+    """Others wait for a slot like the session's, or nobody does."""
+
+    needed: bool
+
+
 class Dismiss(_Command, frozen=True, kw_only=True):
     """`by` removed `person` from the server: nothing of theirs goes on."""
 
@@ -235,6 +247,7 @@ Command = (
     | Resolve
     | Close
     | Leave
+    | Keep
     | Share
     | ShowStatus
     | TellStory
@@ -242,6 +255,7 @@ Command = (
     | Reject
     | Grant
     | Move
+    | Need
     | Dismiss
     | NoteEgress
     | Report

@@ -20,8 +20,10 @@ from engine.commands import (
     Dismiss,
     Edit,
     Grant,
+    Keep,
     Leave,
     Move,
+    Need,
     NoteEgress,
     Reason,
     Reject,
@@ -73,6 +75,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _close(session, context)
         case Leave():
             return _leave(session, context)
+        case Keep():
+            return _keep(session, command, context)
         case Share():
             return _share(session, command, context)
         case ShowStatus():
@@ -87,6 +91,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _grant(session, command, context)
         case Move():
             return _move(session, command, context)
+        case Need():
+            return _need(session, command, context)
         case Dismiss():
             return _dismiss(session, command, context)
         case NoteEgress():
@@ -262,6 +268,14 @@ def _leave(session: Session, context: Context) -> list[e.SessionEvent]:
     return [e.LineLeft(by=context.by)]
 
 
+def _keep(session: Session, command: Keep, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context):
+        return refusal
+    if not session.idle_asked or session.idle_asked != command.question:
+        return [_refused(context, Reason.EXPIRED)]
+    return [e.Kept(by=context.by)]
+
+
 def _share(session: Session, command: Share, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context, guests=False):
         return refusal
@@ -298,6 +312,12 @@ def _move(session: Session, command: Move, context: Context) -> list[e.SessionEv
     if not session.place or session.place == command.place:
         return [_noted(context, "place")]
     return [e.SlotAsked(place=command.place)]
+
+
+def _need(session: Session, command: Need, context: Context) -> list[e.SessionEvent]:
+    if not session.reservation or session.needed == command.needed:
+        return [_noted(context, "needed")]
+    return [e.SlotNeeded(needed=command.needed)]
 
 
 def _dismiss(session: Session, command: Dismiss, context: Context) -> list[e.SessionEvent]:
@@ -429,7 +449,14 @@ def _tick(session: Session, context: Context) -> list[e.SessionEvent]:
         e.AnswerExpired(request=ask.request) for ask in session.asks if not ask.choice and ask.expires <= context.at
     ]
     late = [e.Replied(to=reply.to, late=True) for reply in session.replies if reply.until <= context.at]
-    return [*expired, *late]
+    return [*expired, *late, *_make_room(session, context.at)]
+
+
+def _make_room(session: Session, at: int) -> list[e.SessionEvent]:
+    """What becomes of a sandbox that others wait for, and in which nothing happens."""
+    if 0 < session.passed_on_at <= at:
+        return _lost(session, e.SandboxLost(reservation=session.reservation, why="passed"))
+    return [e.IdleAsked()] if 0 < session.idle_asked_at <= at else []
 
 
 # --- what follows by itself ------------------------------------------------------------------------------------------

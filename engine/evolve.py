@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, Posted, QueuedCard, TurnCard
+from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, Posted, QueuedCard, TurnCard
 from engine.session import CRASH_LIMIT, DAY, LOSS_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
 from engine.todo import effects, items
 from schema import events as e
@@ -155,12 +155,43 @@ def _line_left(s: Session, _event: e.LineLeft, _at: int, _cause: int) -> None:
     _touch_head(s)
 
 
+def _slot_needed(s: Session, event: e.SlotNeeded, _at: int, _cause: int) -> None:
+    s.needed = event.needed
+    if not event.needed:
+        _end_idle(s, "over")
+
+
+def _idle_asked(s: Session, _event: e.IdleAsked, _at: int, _cause: int) -> None:
+    s.notes += 1
+    s.idle_asked = s.notes
+    _add(s, IdleCard(part=f"idle:{s.notes}", number=s.notes, since=s.busy_at, mention=s.starter))
+
+
+def _kept(s: Session, event: e.Kept, at: int, _cause: int) -> None:
+    s.kept_at = at
+    _end_idle(s, "kept", event.by)
+
+
+def _end_idle(s: Session, choice: str, by: str = "") -> None:
+    """Nobody is asked any more whether to keep the sandbox."""
+    if s.idle_asked:
+        _set(s, f"idle:{s.idle_asked}", choice=choice, by=by, closed=True)
+        s.idle_asked = 0
+
+
+def _work_began(s: Session) -> None:
+    """Something is asked for in the sandbox, or happens there by itself."""
+    s.called = False
+    _end_idle(s, "over")
+
+
 def _slot_left(s: Session, _event: e.SlotLeft, _at: int, _cause: int) -> None:
     s.place = 0
     _touch_head(s)
 
 
 def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int) -> None:
+    s.called, s.needed = bool(s.place) and not (s.queue or s.sent), False
     s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
     s.resting = False
     s.journal_epoch, s.journal_offset, s.crashes = 0, 0, 0
@@ -185,11 +216,14 @@ def _sandbox_ready(s: Session, event: e.SandboxReady, at: int, _cause: int) -> N
 
 def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> None:
     s.lost, s.ready, s.cli_running = event.why, False, False
-    s.losses += 1
     _end_asks(s)
+    _end_idle(s, "over")
     _touch_head(s)
-    if event.why in {"walls", "refused"}:  # another would be no better until somebody has seen to it
-        s.losses = LOSS_LIMIT
+    if event.why == "passed":
+        _note(s, "slot-passed", mention=s.starter)
+        return
+    # where another would be no better until somebody has seen to it, none is asked for
+    s.losses = LOSS_LIMIT if event.why in {"walls", "refused"} else s.losses + 1
     if event.why == "walls":
         _note(s, "sandbox-unwalled", mention=s.starter, detail=" ".join(s.open_walls))
     elif event.why == "refused":
@@ -213,6 +247,7 @@ def _prompt_queued(s: Session, event: e.PromptQueued, at: int, _cause: int) -> N
     if s.gave_up or s.resting:
         _touch_head(s)
     s.resting = False
+    _work_began(s)
     s.crashes, s.losses = 0, 0
     if s.thread:
         _add(s, QueuedCard(part=f"queued:{event.prompt}", prompt=event.prompt, by=event.by, text=event.text))
@@ -247,6 +282,7 @@ def _delivered(s: Session, event: e.Delivered, _at: int, _cause: int) -> None:
 def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> None:
     prompt = s.sent if s.sent and s.sent.prompt == event.prompt else None
     s.turns = event.turn
+    _work_began(s)
     s.turn = Turn(turn=event.turn, by=event.by, prompt=prompt, started=at, stop_by=s.stop_early if prompt else "")
     s.losses = 0
     if prompt:
@@ -512,6 +548,9 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.Unshared: _shared,
     e.SlotAsked: _slot_asked,
     e.LineLeft: _line_left,
+    e.SlotNeeded: _slot_needed,
+    e.IdleAsked: _idle_asked,
+    e.Kept: _kept,
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,
     e.SandboxProbed: _sandbox_probed,

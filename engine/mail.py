@@ -4,7 +4,7 @@ Who appends such an event names its target (`recipient`), and recording it opens
 event as the command that it is (`command`). So nothing between two streams is lost or done twice, whoever dies in between.
 """
 
-from engine.commands import AskAccess, Command, Context, Dismiss, Grant, GuildCommand, Move, NoteEgress
+from engine.commands import AskAccess, Command, Context, Dismiss, Grant, GuildCommand, Move, Need, NoteEgress
 from schema import events as e
 from schema.envelope import Recorded
 
@@ -16,13 +16,13 @@ def recipient(event: e.Event) -> str | None:
             return f"guild:{event.guild}"
         case e.AccessDecided(choice="approved"):
             return f"session:{event.request}"
-        case e.Granted() | e.Moved() | e.Dismissed() | e.EgressRefused():
+        case e.Granted() | e.Moved() | e.Needed() | e.Dismissed() | e.EgressRefused():
             return f"session:{event.session}"
         case _:
             return None
 
 
-def command(recorded: Recorded) -> tuple[Command | GuildCommand, Context] | None:
+def command(recorded: Recorded) -> tuple[Command | GuildCommand, Context] | None:  # noqa: PLR0911 - one line per kind
     """What the event asks of its recipient; None for what a person sent. See `original` for commands that run again."""
     context = Context(at=recorded.at, cause=recorded.position)
     match recorded.event:
@@ -34,6 +34,8 @@ def command(recorded: Recorded) -> tuple[Command | GuildCommand, Context] | None
             return Grant(reservation=event.reservation), context
         case e.Moved() as event:
             return Move(place=event.place), context
+        case e.Needed() as event:
+            return Need(needed=event.needed), context
         case e.Dismissed() as event:
             return Dismiss(person=event.person, by=event.by), context
         case e.EgressRefused() as event:

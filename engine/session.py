@@ -20,6 +20,13 @@ LOSS_LIMIT = 3
 """After this many sandboxes in a row that were lost before a turn began, none is asked for until somebody asks for something."""
 
 
+HOLD = 10 * 60 * 1_000_000
+"""So long (µs) whoever was called in the line, and asks for nothing, keeps a sandbox that others wait for."""
+
+IDLE = 15 * 60 * 1_000_000
+"""After so long (µs) in which nothing happens in a sandbox that others wait for, people are asked whether to keep it."""
+
+
 class Phase(StrEnum):
     """How a session stands, for people. Derived from its state; `engine/README.md` draws the ways between."""
 
@@ -95,7 +102,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, kw_only=True):
     """The state of one session. Grouped by what it is about: its thread, its sandbox, its CLI, its work, its people.
 
-    `resting`: somebody took it out of the line. `busy_at`: when something last happened in its sandbox, or was asked of it (µs).
+    `resting`: somebody took it out of the line. `called`: it waited there, and nothing was asked for in its sandbox yet.
+    `needed`: others wait. `idle_asked`: the number of the open question whether to keep it, 0 for none; `kept_at`: when that was
+    last answered (µs). `busy_at`: when something last happened in its sandbox, or was asked of it (µs).
 
     A value, never assigned to: the struct is not frozen only because `fold` works on a private copy, which makes replay
     three times as fast.
@@ -116,6 +125,10 @@ class Session(msgspec.Struct, kw_only=True):
 
     place: int = 0
     resting: bool = False
+    called: bool = False
+    needed: bool = False
+    idle_asked: int = 0
+    kept_at: int = 0
     reservation: str = ""
     reserved_at: int = 0
     ready: bool = False
@@ -180,7 +193,20 @@ class Session(msgspec.Struct, kw_only=True):
     @property
     def idle(self) -> bool:
         """Whether it holds a sandbox in which nothing happens, nor is asked for: since `busy_at` (µs)."""
-        return self.phase is Phase.READY and not self.tasks and not self.queue and not self.cut
+        waits = self.queue and not (self.cut or self.gave_up)
+        return self.phase is Phase.READY and not self.tasks and not waits
+
+    @property
+    def passed_on_at(self) -> int:
+        """When its sandbox goes to whoever waits (µs); 0 while there is no reason."""
+        held = self.reservation and not (self.lost or self.closing or self.closed)
+        return self.reserved_at + HOLD if held and self.called and self.needed else 0
+
+    @property
+    def idle_asked_at(self) -> int:
+        """When people are asked whether to keep its sandbox (µs); 0 while there is no reason."""
+        asks = self.needed and self.idle and not self.called and not self.idle_asked
+        return max(self.busy_at, self.kept_at) + IDLE if asks else 0
 
     @property
     def gave_up(self) -> bool:

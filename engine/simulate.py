@@ -20,6 +20,9 @@ from engine.slots import Slots
 from schema import events as e
 from schema.envelope import Recorded
 
+_NEWS = (e.Moved, e.Needed)
+"""What others are told of a decision about slots: it follows from that, and is not compared."""
+
 Told = tuple[Command | GuildCommand, Context]
 """A command and its context, but for policy, role and what was spent."""
 
@@ -193,10 +196,13 @@ class Simulation:
             if again := self._open.get(slots.STREAM):
                 again.was.append(_shape(event))
             return
+        if isinstance(event, _NEWS):
+            return
         self._close(slots.STREAM)
         if isinstance(event, e.Asked | e.Left | e.Released):
             now, would = (
-                [_shape(one) for one in self._serve(event, terms.limit)] for terms in (self._now, self._changed)
+                [_shape(one) for one in self._serve(event, terms.limit) if not isinstance(one, _NEWS)]
+                for terms in (self._now, self._changed)
             )
             again = _Again(cause=recorded.position, by="", at=recorded.at, now=now, would=would, was=[_shape(event)])
             self._open[slots.STREAM] = again

@@ -85,10 +85,16 @@ def _serve(slots: Slots, events: list[e.SlotsEvent], limit: int) -> list[e.Slots
 
 
 def _told(slots: Slots, events: list[e.SlotsEvent]) -> list[e.SlotsEvent]:
-    """`events`, and where those stand now who waited before them and wait still."""
+    """`events`; where those stand now who waited before and wait still; and whether those who hold a slot keep others waiting."""
     after = slots
     for event in events:
         after = evolve(after, event)
     places = {session: after.place(session) for session in slots.line}
     moved = [e.Moved(session=one, place=now) for one, now in places.items() if now and now != slots.place(one)]
-    return [*events, *moved]
+    waits = bool(after.line)
+    new = [
+        one
+        for one in after.held
+        if (one in slots.held and waits != bool(slots.line)) or (one not in slots.held and waits)
+    ]
+    return [*events, *moved, *(e.Needed(session=one, needed=waits) for one in new)]

@@ -161,6 +161,7 @@ def deadlines(session: Session) -> list[int]:
     return [
         *(ask.expires for ask in session.asks if not ask.choice),
         *(reply.until for reply in session.replies),
+        *(due for due in (session.passed_on_at, session.idle_asked_at) if due),
     ]
 
 

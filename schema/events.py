@@ -130,6 +130,22 @@ class LineLeft(_Event, frozen=True, kw_only=True, tag="session.line_left"):
     by: str
 
 
+class SlotNeeded(_Event, frozen=True, kw_only=True, tag="session.slot_needed"):
+    """Others wait for a slot like the session's, or no longer do."""
+
+    needed: bool
+
+
+class IdleAsked(_Event, frozen=True, kw_only=True, tag="session.idle_asked"):
+    """Nothing happens in the sandbox while others wait: people are asked whether to keep it."""
+
+
+class Kept(_Event, frozen=True, kw_only=True, tag="session.kept"):
+    """Somebody wants to keep the sandbox for now."""
+
+    by: str
+
+
 class SlotLeft(_Event, frozen=True, kw_only=True, tag="session.slot_left"):
     """The session no longer stands in the line."""
 
@@ -508,6 +524,13 @@ class Moved(_Event, frozen=True, kw_only=True, tag="slots.moved"):
     place: int
 
 
+class Needed(_Event, frozen=True, kw_only=True, tag="slots.needed"):
+    """A session that holds a slot: from here on others wait for one, or nobody does."""
+
+    session: str
+    needed: bool
+
+
 class Released(_Event, frozen=True, kw_only=True, tag="slots.released"):
     """A slot is free: its sandbox was seen gone."""
 
@@ -574,6 +597,9 @@ SessionEvent = (
     | Unshared
     | SlotAsked
     | LineLeft
+    | SlotNeeded
+    | IdleAsked
+    | Kept
     | SlotLeft
     | SandboxReserved
     | SandboxProbed
@@ -619,5 +645,5 @@ GuildEvent = (
     | GuildReplied
     | GuildEffectFailed
 )
-SlotsEvent = Asked | Granted | Left | Moved | Released | LeakRemoved
+SlotsEvent = Asked | Granted | Left | Moved | Needed | Released | LeakRemoved
 Event = Received | SessionEvent | GuildEvent | SlotsEvent | EgressRefused | UsageCounted | Erased

@@ -14,7 +14,7 @@ ANYWHERE = frozenset({"end"})
 KINDS = (
     SERVER_KINDS
     | ANYWHERE
-    | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "leave", "again"}
+    | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "leave", "keep", "again"}
 )
 
 

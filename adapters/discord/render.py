@@ -12,7 +12,7 @@ from adapters.discord.custom_ids import Pressed, write
 from adapters.discord.markdown import block, inline_code, one_line, plain, said, visible
 from adapters.discord.split import Piece, split
 from adapters.discord.texts import Texts
-from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, QueuedCard, TurnCard
+from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, QueuedCard, TurnCard
 from engine.session import Phase, Session
 from schema import facts as f
 from schema.sealed import Sealed
@@ -102,7 +102,7 @@ class Question(msgspec.Struct):
     path: str = ""
 
 
-def render(card: Card, session: Session, opened: Open, live: str, say: Texts) -> View:
+def render(card: Card, session: Session, opened: Open, live: str, say: Texts) -> View:  # noqa: PLR0911 - one return per kind
     """One card as people see it."""
     match card:
         case HeadCard():
@@ -117,11 +117,13 @@ def render(card: Card, session: Session, opened: Open, live: str, say: Texts) ->
             return View(body=say("queued", text=text), buttons=(remove,))
         case CutCard():
             return _cut(card, session, say)
+        case IdleCard():
+            return _idle(card, session, say)
         case NoteCard():
             return View(body=_note(card, opened, say))
 
 
-def mark(card: Card, session: Session) -> str:
+def mark(card: Card, session: Session) -> str:  # noqa: PLR0911 - one return per kind
     """A custom_id that only messages of this card have, while they have buttons; "" for a card that never has any."""
     match card:
         case HeadCard():
@@ -134,6 +136,8 @@ def mark(card: Card, session: Session) -> str:
             return write(Pressed("remove", session.id, card.prompt))
         case CutCard():
             return write(Pressed("continue", session.id, str(card.turn)))
+        case IdleCard():
+            return write(Pressed("keep", session.id, str(card.number)))
         case NoteCard():
             return ""
 
@@ -146,15 +150,17 @@ def start_again(session: Session, say: Texts) -> Button:
 # --- the head --------------------------------------------------------------------------------------------------------
 
 
-def status(session: Session, say: Texts) -> str:
+def status(session: Session, say: Texts) -> str:  # noqa: PLR0911 - one return per phase
     """How the session stands, in one sentence."""
     match session.phase:
-        case Phase.WAITING if session.resting:
+        case Phase.WAITING | Phase.LOST if session.resting:
             return say("head-left")
-        case Phase.WAITING if session.place:
+        case Phase.WAITING | Phase.LOST if session.place:
             return say("head-waiting", place=session.place)
         case Phase.NEW | Phase.REQUESTED | Phase.WAITING:
             return say("head-asking")
+        case Phase.LOST if session.lost == "passed":
+            return say("head-passed")
         case Phase.PROVISIONING:
             failure = session.failures.get("attach")
             return say("head-retrying", attempt=failure.attempt) if failure else say("head-provisioning")
@@ -306,6 +312,17 @@ def _cut(card: CutCard, session: Session, say: Texts) -> View:
         body="\n".join(lines),
         buttons=(_button(session, say, "continue", str(card.turn), style="primary"), *again),
     )
+
+
+def _idle(card: IdleCard, session: Session, say: Texts) -> View:
+    body = say("idle", person=card.mention, since=str(card.since // 1_000_000))
+    if card.choice:
+        return View(body=body, tail=say(f"idle-{card.choice}", person=card.by))
+    if card.closed:
+        return View(body=body)
+    keep = _button(session, say, "keep", str(card.number), style="primary")
+    close = Button(label=say("button-close"), custom_id=write(Pressed("end", session.id)), style="danger")
+    return View(body=body, buttons=(keep, close))
 
 
 def _note(card: NoteCard, opened: Open, say: Texts) -> str:

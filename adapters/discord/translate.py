@@ -155,7 +155,7 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:  # no
             return c.Reject(reason=c.Reason.MALFORMED, detail=ascii(name)[:40])
 
 
-def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: PLR0911 - one line per button
+def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: C901, PLR0911 - one line per button
     pressed = custom_ids.read(payload.data.custom_id) if payload.data else None
     if pressed is None:
         return _MALFORMED
@@ -174,6 +174,8 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
             return c.Answer(request=pressed.about, choice=pressed.kind)
         case _ if not pressed.about.isdecimal():
             return _MALFORMED
+        case "keep":
+            return c.Keep(question=int(pressed.about))
         case "stop":
             return c.Stop(turn=int(pressed.about))
         case choice:

@@ -11,6 +11,7 @@ from engine.commands import (
     Close,
     Command,
     Edit,
+    Keep,
     Leave,
     Reason,
     Reject,
@@ -84,6 +85,7 @@ class People:
             (self._rare, 0.7),
             (self._close, 0.3),
             (self._leave, 0.6),
+            (self._keep, 0.6),
         ]
 
     def _name(self) -> str:
@@ -121,6 +123,9 @@ class People:
 
     def _stop(self, session: str, item: int, _size: int) -> Command:
         return Stop(turn=None if item % 2 else max(0, self._seen.state(session).turns - item // 2 % 2))
+
+    def _keep(self, session: str, item: int, _size: int) -> Command:
+        return Keep(question=self._seen.state(session).idle_asked or item)
 
     def _leave(self, _session: str, _item: int, _size: int) -> Command:
         return Leave()

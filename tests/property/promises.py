@@ -38,6 +38,8 @@ def check_slots(events: Iterable[e.Event], alive: set[str], limit: int) -> None:
                 assert len(held) <= limit
             case e.Moved(session=session, place=place):
                 assert waiting.index(session) + 1 == place
+            case e.Needed(session=session):
+                assert any(one.startswith(f"{session}-") for one in held)
             case e.Released(reservation=reservation):
                 held.remove(reservation)
             case _:

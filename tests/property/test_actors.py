@@ -110,6 +110,8 @@ def _check_settled(stage: Stage) -> None:
         state = stage.state(session)
         assert not state.replies
         assert state.place == line.place(session), "somebody does not know their place"
+        if state.reservation:
+            assert state.needed == bool(line.line), "somebody does not know whether others wait"
         known: Sequence[str] = [prompt for prompt, fate in fates(stage.events(session)).items() if fate == "started"]
         if not state.closed:
             mine = set(fates(stage.events(session)))

@@ -106,6 +106,8 @@ class Deciders(RuleBasedStateMachine):
             assert running.waits or isinstance(running.effect, Attach), running
         assert not state.replies
         assert state.place == world.slots.place(session), "somebody does not know their place"
+        if state.reservation:
+            assert state.needed == bool(world.slots.line), "somebody does not know whether others wait"
         if state.turn and not state.closed:
             assert any(not ask.choice for ask in state.asks), "a turn that nobody ends"
         exhausted = state.crashes >= CRASH_LIMIT or state.losses >= LOSS_LIMIT

@@ -181,7 +181,7 @@ class World:
         recorded = self._record(slots.STREAM, event, self.now, 0)
         self.slots = slots.evolve(self.slots, event)
         asked = asked_by(recorded)
-        if asked and isinstance(event, e.Granted | e.Moved) and event.session != session:
+        if asked and isinstance(event, e.Granted | e.Moved | e.Needed) and event.session != session:
             self._give_work(event.session, recorded.position, asked[0], "")
 
     def _record(self, stream: str, event: e.Event, at: int, cause: int) -> Recorded:
@@ -217,7 +217,7 @@ class World:
             steps = self._perform(session, one.effect)
             self.running[session, key] = Running(session, one.effect, steps, state.version)
             mine.append(one.effect)
-        due = [ask.expires for ask in state.asks if not ask.choice] + [reply.until for reply in state.replies]
+        due = deadlines(state)
         if due and min(due) <= self.now:
             self.mail[session].append(Input(command=Tick()))
 

@@ -37,6 +37,7 @@ head-broken = ❌ Claude Code does not start here. Write a message to try once m
 head-working = 💭 Claude is working.
 head-awaiting = ✋ Claude waits for your decision below.
 head-lost = ⚠️ The sandbox is gone. Write a message to go on in a new one.
+head-passed = ⏸️ The sandbox went to the next in the line. Write a message to stand in it again.
 head-closing = 📦 Ending the session…
 head-closed = 🏁 This session is closed.
 head-model = -# { $model }
@@ -123,6 +124,12 @@ button-continue = Continue
 button-retry = Retry
 continue-prompt = You were cut off in the middle of your last turn, and its outcome is unknown. Look at what is already done before you do anything again, then go on.
 
+# --- a sandbox that others wait for
+idle = 💤 <@{ $person }>, others wait for a sandbox, and nothing has happened in this one since <t:{ $since }:R>. **Keep** it, or **close** the session and get its patch and transcript? Without an answer nothing changes.
+idle-kept = 👍 <@{ $person }> keeps it. I ask again after another 15 idle minutes, if somebody waits then.
+idle-over = ↩️ No longer asked.
+button-keep = Keep
+
 # --- notes
 note-sandbox-lost = ⚠️ <@{ $person }>, the sandbox was lost ({ $detail }). What was only in it is gone. Write a message to go on in a new one, or close the session.
 note-sandbox-unwalled = 🧱 <@{ $person }>, no sandbox for now. Before anything of yours was in it, it was tried from inside: it reaches { $detail }, and must not. So it is removed and was not used. Whoever runs this bot has to look into the network policies of the cluster; then write a message to try again.
@@ -146,6 +153,7 @@ note-disk-stopped = 🛑 <@{ $person }>, the sandbox's disk is { $detail } % ful
 note-shared = 🤝 <@{ $detail }> shared this session: every user of this server may write, answer and stop here.
 note-unshared = 🔒 <@{ $detail }> no longer shares this session: only the person who started it, and owners, act in it.
 note-budget-neared = 💰 <@{ $person }>, you have used { $detail } % of what you may use today. It begins anew at midnight UTC.
+note-slot-passed = ⏸️ <@{ $person }>, nobody asked for anything here for 10 minutes while others waited, so the sandbox went to the next in the line. Write a message to stand in it again.
 note-removed = 🚪 <@{ $detail }> removed <@{ $person }> from those who may use Claude here, so this session ends. What it made follows.
 handover = 📦 What this session made: patch and transcript.
 handover-nothing = 📦 This session left no files. Here is its transcript.

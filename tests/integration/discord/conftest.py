@@ -219,6 +219,8 @@ class Installation:
         self.failures: list[tuple[str, str, Exception]] = []
         self.owner_channels: tuple[str, ...] = ()
         self.limit = 100
+        self.ahead = 0
+        """How far (µs) the clock of the next bot is ahead of ours."""
 
     @asynccontextmanager
     async def bot(
@@ -231,7 +233,7 @@ class Installation:
             token=Secret(info["token"]),
             guilds=frozenset({info["guild_id"]}),
             incarnation=uuid.uuid4().hex,
-            now=now,
+            now=lambda: now() + self.ahead,
             owners=named,
             owner_channels=self.owner_channels,
             api_url=info["rest_url"],
@@ -256,7 +258,7 @@ class Installation:
             log=log,
             translator=connection.translator,
             performer=Performer(connection.chat, self.agent, self.keeper),
-            now=now,
+            now=lambda: now() + self.ahead,
             failed=lambda target, what, error: self.failures.append((target, what, error)),
         )
         return Supervisor(world, policy=Policy(), limit=self.limit)

@@ -1,8 +1,9 @@
 """The line, as people have it in Discord: their place, kept current; leaving it; being called."""
 
 from adapters.local.discord.people import Person
+from engine.session import HOLD, IDLE
 from schema import events as e
-from tests.integration.discord.conftest import Bot, Installation
+from tests.integration.discord.conftest import Bot, Claude, Installation
 from tests.integration.discord.test_members import People, labels, sees
 
 OWNERS = ("alice", "bob", "carol")
@@ -47,3 +48,55 @@ async def test_places_are_kept_current_and_whoever_leaves_the_line_may_come_back
         await sees(bob, bobs, "次の番です")
         line = [one.session for one in bot.log.of(e.Granted)]
         assert len(line) == 2
+
+
+async def idle(_: Claude) -> None:
+    """Claude waits for a prompt."""
+
+
+async def test_a_sandbox_that_nobody_uses_goes_to_the_next_after_ten_minutes(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob, carol = people["alice"], people["bob"], people["carol"]
+    installation.limit, installation.agent.play = 1, idle
+    async with installation.bot(engine=True, owners=OWNERS) as bot:
+        alices = await holds(bot, alice, general, 1)
+        bobs = await start(bob, general)
+        await sees(bob, bobs, "次の番です")
+        carols = await start(carol, general)
+        await sees(carol, carols, "place 2")
+        await alice.slash("claude", "close", channel=alices)
+        await sees(bob, bobs, "準備ができました")
+        await bot.log.wait(lambda: len(bot.log.of(e.SlotNeeded)) == 2)
+    installation.ahead = HOLD + 1_000_000
+    async with installation.bot(engine=True, owners=OWNERS) as bot:
+        told = await sees(bob, bobs, "10 分間何も頼まれなかった")
+        assert [one["username"] for one in told["mentions"]] == ["bob"]
+        await sees(carol, carols, "Ready.")
+        await bob.say(bobs, "I am back")
+        await sees(bob, bobs, "次の番です")
+
+
+async def test_who_holds_an_idle_sandbox_is_asked_and_may_keep_or_close_it(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob = people["alice"], people["bob"]
+    installation.limit, installation.agent.play = 1, idle
+    async with installation.bot(engine=True, owners=OWNERS) as bot:
+        alices = await holds(bot, alice, general, 1)
+        await sees(alice, alices, "Ready.")
+        bobs = await start(bob, general)
+        await bot.log.wait(lambda: bot.log.of(e.SlotNeeded))
+    installation.ahead = IDLE + 1_000_000
+    async with installation.bot(engine=True, owners=OWNERS) as bot:
+        asked = await sees(alice, alices, "others wait for a sandbox")
+        assert [one["username"] for one in asked["mentions"]] == ["alice"]
+        assert labels(asked) == ["Keep", "Close"]
+        await alice.press(asked, "Keep")
+        await sees(alice, alices, "keeps it")
+    installation.ahead = 3 * IDLE
+    async with installation.bot(engine=True, owners=OWNERS) as bot:
+        await bot.log.wait(lambda: bot.log.of(e.IdleAsked))
+        again = await alice.wait_message(alices, lambda one: labels(one) == ["Keep", "Close"], "asked again")
+        await alice.press(again, "Close")
+        await sees(bob, bobs, "準備ができました")

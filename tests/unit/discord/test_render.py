@@ -12,7 +12,7 @@ from adapters.discord.custom_ids import LONGEST, read
 from adapters.discord.render import Question, Shown, messages, render
 from adapters.discord.split import units
 from adapters.discord.texts import LANGUAGES, texts
-from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, QueuedCard, TurnCard
+from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, QueuedCard, TurnCard
 from engine.session import Failure, Session
 from schema import facts as f
 from schema.sealed import Sealed
@@ -252,6 +252,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
         ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, crashes=3), "does not start here"),
         (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
+        (Session(id="1", starter="7", thread="2", lost="passed"), "went to the next"),
+        (Session(id="1", starter="7", thread="2", lost="passed", place=2), "place 2"),
         (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
         (Session(id="1", starter="7", thread="2", closed=True), "closed"),
     ],
@@ -276,6 +278,23 @@ def test_a_queued_prompt_cannot_look_like_ours() -> None:
 def test_the_head_says_that_it_is_shared() -> None:
     assert "Shared" not in show(HeadCard(part="head"))[0].content
     assert "Shared" in show(HeadCard(part="head"), msgspec.structs.replace(SESSION, shared=True))[0].content
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whoever_holds_a_sandbox_that_others_wait_for_is_asked(language: str) -> None:
+    card = IdleCard(part="idle:3", number=3, since=5_000_000, mention="7")
+    (asked,) = show(card, locale=language)
+    assert "<@7>" in asked.content
+    assert "<t:5:R>" in asked.content
+    assert [one.custom_id for one in asked.buttons] == ["v1:keep:100:3", "v1:end:100:"]
+    for ended in (
+        msgspec.structs.replace(card, closed=True),
+        msgspec.structs.replace(card, choice="kept", by="8", closed=True),
+        msgspec.structs.replace(card, choice="over", closed=True),
+    ):
+        (shown,) = show(ended, locale=language)
+        assert not shown.buttons
+        assert ("<@8>" in shown.content) == (ended.choice == "kept")
 
 
 def test_a_cut_turn_offers_to_go_on() -> None:

@@ -40,8 +40,10 @@ NAMES = {
     - {"skipped-unknown"},
     "replies": set(re.findall(r'_reply\(.*?, "([\w-]+)"', ENGINE)) | {"stopping"},
     "cuts": {f"cut-why-{why}" for why in re.findall(r'(?:TurnCut\(.*why=|cut(?:_sent)?\(session, )"(\w+)"', ENGINE)},
-    "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)}
-    | {f"lost-{why}" for why in get_args(Loss)},
+    "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)}.union(
+        f"lost-{why}" for why in get_args(Loss)
+    )
+    - {"lost-passed"},  # which nobody needs to be told the reason of
     "walls": {f"wall-{wall}" for wall in re.findall(r'wall="(\w+)"', WALLS) + re.findall(r'"(\w+)": \(', WALLS)}
     - {"wall-gateway"},
     "notices": {f"notice-{what}" for what in re.findall(r'_notice\("(\w+)"\)', CLAUDE)} | {"notice-error"},

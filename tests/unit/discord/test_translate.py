@@ -110,6 +110,8 @@ async def test_commands() -> None:
         ("v1:close:100:", c.Close()),
         ("v1:end:100:", c.Close()),
         ("v1:leave:100:", c.Leave()),
+        ("v1:keep:100:3", c.Keep(question=3)),
+        ("v1:keep:100:x", c.Reject(reason=c.Reason.MALFORMED)),
         ("v1:end:999:", c.Reject(reason=c.Reason.MALFORMED)),
         ("v1:again:100:", c.Start(guild="1", channel="2")),
         ("v1:retry:100:4", None),

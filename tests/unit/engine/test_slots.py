@@ -25,6 +25,10 @@ def granted(session: str, number: int) -> e.Granted:
     return e.Granted(session=session, reservation=f"{session}-{number}")
 
 
+def needed(session: str, *, waits: bool = True) -> e.Needed:
+    return e.Needed(session=session, needed=waits)
+
+
 A_HOLDS = (asked("a"), granted("a", 2))
 B_WAITS = (*A_HOLDS, asked("b"))
 
@@ -40,7 +44,7 @@ def test_else_a_session_joins_the_end_of_the_line() -> None:
 
 def test_nobody_overtakes_even_when_a_slot_is_free() -> None:
     waiting = state(asked("a"), asked("b"))
-    assert slots.ask(waiting, "c", limit=1) == [asked("c"), granted("a", 4), e.Moved(session="b", place=1)]
+    assert slots.ask(waiting, "c", limit=1) == [asked("c"), granted("a", 4), e.Moved(session="b", place=1), needed("a")]
 
 
 @pytest.mark.parametrize("session", ["a", "b"], ids=["holds", "waits"])
@@ -58,10 +62,22 @@ def test_who_waits_is_told_of_a_new_place_and_nobody_else() -> None:
     released = e.Released(reservation="a-2")
     three = state(*B_WAITS, asked("c"), asked("d"))
     up = [e.Moved(session="c", place=1), e.Moved(session="d", place=2)]
-    assert slots.release(three, "a-2", limit=1) == [released, granted("b", 7), *up]
+    assert slots.release(three, "a-2", limit=1) == [released, granted("b", 7), *up, needed("b")]
     assert slots.leave(three, "c") == [e.Left(session="c"), e.Moved(session="d", place=2)]
     assert slots.leave(three, "d") == [e.Left(session="d")]
     assert slots.evolve(three, up[0]).line == three.line
+
+
+def test_who_holds_a_slot_is_told_whether_others_wait() -> None:
+    assert slots.ask(state(*A_HOLDS), "b", limit=1) == [asked("b"), needed("a")]
+    assert slots.ask(state(*B_WAITS), "c", limit=1) == [asked("c")]
+    assert slots.leave(state(*B_WAITS), "b") == [e.Left(session="b"), needed("a", waits=False)]
+    released = e.Released(reservation="a-2")
+    new = needed("b")
+    three = state(*B_WAITS, asked("c"))
+    assert slots.release(three, "a-2", limit=1)[-1] == new
+    assert new not in slots.release(state(*B_WAITS), "a-2", limit=1)
+    assert slots.release(state(*B_WAITS), "a-2", limit=2) == [released, granted("b", 5)]
 
 
 def test_a_slot_is_released_once() -> None:
@@ -74,7 +90,7 @@ def test_a_smaller_limit_takes_no_slot_away_and_grants_none() -> None:
 
 
 def test_who_waits_may_leave() -> None:
-    assert slots.leave(state(*B_WAITS), "b") == [e.Left(session="b")]
+    assert slots.leave(state(*B_WAITS), "b") == [e.Left(session="b"), needed("a", waits=False)]
     assert state(*B_WAITS, e.Left(session="b")).line == ()
 
 
@@ -109,11 +125,14 @@ def test_a_session_that_asks_is_told_its_reservation() -> None:
 
 
 def test_a_session_that_asks_is_told_its_place() -> None:
-    assert line.decide(state(*A_HOLDS), AskSlot(), B, limit=1) == ([asked("b")], e.SlotAsked(place=1))
+    assert line.decide(state(*A_HOLDS), AskSlot(), B, limit=1) == ([asked("b"), needed("a")], e.SlotAsked(place=1))
 
 
 def test_a_session_leaves_the_line() -> None:
-    assert line.decide(state(*B_WAITS), LeaveLine(), B, limit=1) == ([e.Left(session="b")], e.SlotLeft())
+    assert line.decide(state(*B_WAITS), LeaveLine(), B, limit=1) == (
+        [e.Left(session="b"), needed("a", waits=False)],
+        e.SlotLeft(),
+    )
 
 
 def test_a_session_that_was_served_meanwhile_learns_it_from_its_grant() -> None:
