@@ -20,6 +20,7 @@ from adapters.audit import commands as audit
 from adapters.audit import standing, views
 from adapters.audit.auditing import audit as tell_story
 from adapters.audit.erasing import erase
+from adapters.audit.filing import files
 from adapters.audit.migrating import migrate
 from adapters.audit.simulating import simulate
 from adapters.audit.source import AuditError
@@ -31,7 +32,7 @@ from engine.ports import EngineError
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
 _ASKING = (audit.log, audit.state, audit.why, verify, audit.export)
 _VIEWS = (standing.members, standing.quota, views.sessions, views.usage, views.views, views.rebuild)
-for _command in (*_ASKING, tell_story, *_VIEWS, erase, migrate, simulate):
+for _command in (*_ASKING, tell_story, *_VIEWS, simulate, files, erase, migrate):
     app.command(_command)
 
 
@@ -55,6 +56,8 @@ def gateway() -> int:
 
 @app.command
 def playground(  # noqa: PLR0913 - one parameter an option
+    play: str = "conversation",
+    /,
     *,
     folder: Path = Path(".playground"),
     host: str = "127.0.0.1",
@@ -70,6 +73,8 @@ def playground(  # noqa: PLR0913 - one parameter an option
 
     Parameters
     ----------
+    play
+        What --script plays: conversation, or people (who may what, and the line; with one sandbox).
     folder
         Where everything is kept.
     host
@@ -77,7 +82,7 @@ def playground(  # noqa: PLR0913 - one parameter an option
     port
         Of the page; 0 is the one it had before, or any free one.
     script
-        Play one conversation by itself; exit status 0 when every step happened.
+        Play by itself; exit status 0 when every step happened.
     lang
         The language of --script: en or ja.
     real
@@ -100,7 +105,9 @@ def playground(  # noqa: PLR0913 - one parameter an option
         gateway_host=gateway_host,
         claude=Path(os.environ["CLAUDE_BIN"]) if os.environ.get("CLAUDE_BIN") else None,
     )
-    return _until_told(lambda: run_playground(options, lang if script else None), interrupted=130 if script else 0)
+    return _until_told(
+        lambda: run_playground(options, lang if script else None, play), interrupted=130 if script else 0
+    )
 
 
 def _until_told(program: Callable[[], Awaitable[Any]], *, interrupted: int = 0) -> int:

@@ -27,6 +27,7 @@ from aiohttp import web
 from anyio.abc import TaskGroup
 
 from adapters.claude import supervisor
+from adapters.local import people_script
 from adapters.local.discord.door import Door
 from adapters.local.discord.people import open_people
 from adapters.local.panel import Panel
@@ -42,9 +43,18 @@ from adapters.settings import Database
 
 DATABASE = "discord_claude"
 BASE = Path(__file__).resolve().parents[1] / "deploy" / "base"
-_POD_SETTINGS = ("SANDBOX_IMAGE", "SANDBOX_CPU", "SANDBOX_MEMORY", "SANDBOX_RUNTIME_CLASS", "SANDBOX_START_SECONDS")
+_POD_SETTINGS = (
+    "SANDBOX_IMAGE",
+    "SANDBOX_CPU",
+    "SANDBOX_MEMORY",
+    "SANDBOX_RUNTIME_CLASS",
+    "SANDBOX_START_SECONDS",
+    "SANDBOX_ISOLATION",
+)
 OWNERS = ("alice", "bob")
 """Who may do everything here from the start; everybody else is a stranger, for whom to decide."""
+SCRIPTS = ("conversation", "people")
+"""What plays by itself."""
 _RESTART_SECONDS = 0.2
 
 
@@ -221,6 +231,7 @@ class Playground:
             "GATEWAY_UPSTREAM": upstream,
             "GATEWAY_PORT": str(self._port("gateway")),
             "GATEWAY_HOST": self._pods_reach or "127.0.0.1",
+            "TOKEN_ADDRESS": "ignore",  # on their way out of a cluster, pods may have the address of its node
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
         }
 
@@ -391,8 +402,8 @@ def _free_port() -> int:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-async def run_playground(options: Options, language: str | None) -> int:
-    """Until it is ended; or, with a language, until the scripted conversation is over. Returns the exit status."""
+async def run_playground(options: Options, language: str | None, script: str = SCRIPTS[0]) -> int:
+    """Until it is ended; or, with a language, until `script` is over. Returns the exit status."""
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -401,6 +412,12 @@ async def run_playground(options: Options, language: str | None) -> int:
 
     if language is not None and language not in LANGUAGES:
         raise ArgumentError(f"--lang {language}: there is {' and '.join(LANGUAGES)}")
+    if script not in SCRIPTS:
+        raise ArgumentError(f"--script {script}: there is {' and '.join(SCRIPTS)}")
+    if language is None and script != SCRIPTS[0]:
+        raise ArgumentError(f"{script}: it is played by --script {script}")
+    if script == "people":
+        options = msgspec.structs.replace(options, max_sandboxes=people_script.SANDBOXES)
     if options.host not in {"127.0.0.1", "localhost"}:
         say(f"warning: {options.host} lets others on your network in, and they can run commands here")
     async with open_playground(options, say) as playground:
@@ -410,15 +427,19 @@ async def run_playground(options: Options, language: str | None) -> int:
         say(f"bot: process {playground.services['bot'].pid} (kill it if you like: it comes back)")
         if language is None:
             await anyio.sleep_forever()
-        return await _play(playground, language or "en", say)
+        return await _play(playground, script, language or "en", say)
 
 
-async def _play(playground: Playground, language: str, say: Callable[[str], None]) -> int:
-    lines = LANGUAGES[language]
+async def _play(playground: Playground, script: str, language: str, say: Callable[[str], None]) -> int:
+    ids, channel = playground.discord["people"], playground.discord["channel_id"]
     async with open_people(playground.discord) as people:
-        script = Script(people[lines.person], playground.discord["channel_id"], lines, say)
+        if script == "people":
+            play = people_script.PeopleScript(people, ids, channel, people_script.LANGUAGES[language], say)
+        else:
+            lines = LANGUAGES[language]
+            play = Script(people[lines.person], channel, lines, say)
         try:
-            await script.run()
+            await play.run()
         except StepError as error:
             say(f"did not happen: {error}")
             return 1

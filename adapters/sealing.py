@@ -87,12 +87,22 @@ def new_key() -> bytes:
     return AESGCM.generate_key(bit_length=_KEY * 8)
 
 
+def seal_data(cipher: Cipher, key_id: int, data: bytes) -> Sealed:
+    """`data` in a box that names its key."""
+    prefix = bytes([FORMAT]) + key_id.to_bytes(8, "big")
+    return Sealed(prefix + cipher.seal(data, prefix))
+
+
+def open_data(cipher: Cipher, box: Sealed) -> bytes:
+    """What `seal_data` sealed. Raises GiveUp."""
+    return cipher.open(box[_PREFIX:], box[:_PREFIX])
+
+
 def seal_text(cipher: Cipher, key_id: int, text: str) -> Sealed:
     """`text` in a box that names its key."""
-    prefix = bytes([FORMAT]) + key_id.to_bytes(8, "big")
-    return Sealed(prefix + cipher.seal(text.encode(), prefix))
+    return seal_data(cipher, key_id, text.encode())
 
 
 def open_text(cipher: Cipher, box: Sealed) -> str:
     """What `seal_text` sealed. Raises GiveUp."""
-    return cipher.open(box[_PREFIX:], box[:_PREFIX]).decode()
+    return open_data(cipher, box).decode()

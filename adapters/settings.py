@@ -76,6 +76,8 @@ class Pods(msgspec.Struct, frozen=True, kw_only=True):
     memory: str | None
     memory_request: str | None
     runtime_class: str | None
+    isolation: str
+    """enforce: a sandbox that reaches what must be closed to it is not used; warn: it is, and people are told."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +136,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     egress_allow: str
     """The hosts it leads to, as `gateway.egress` reads them."""
     secret_file: Path
+    check_address: bool
+    """Whether the token of a pod is good from its addresses only."""
     database: Database
     log_key_file: Path
     logging: Logging
@@ -195,6 +199,7 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         ),
         egress_allow=read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", ""),
         secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
+        check_address=read("TOKEN_ADDRESS", parsers.one_of("check", "ignore"), "check or ignore", "check") == "check",
         database=_database(read),
         log_key_file=read("LOG_KEY_FILE", parsers.key_file, _KEY_FILE),
         logging=_logging(read),
@@ -267,6 +272,7 @@ def _pods(read: "_Reader") -> Pods:
         memory=read.optional("SANDBOX_MEMORY", parsers.amount, size),
         memory_request=read.optional("SANDBOX_MEMORY_REQUEST", parsers.amount, size),
         runtime_class=read.optional("SANDBOX_RUNTIME_CLASS", parsers.label, "a RuntimeClass of the cluster, or unset"),
+        isolation=read("SANDBOX_ISOLATION", parsers.one_of("enforce", "warn"), "enforce or warn", "enforce"),
     )
 
 

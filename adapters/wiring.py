@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import msgspec
@@ -24,6 +25,7 @@ from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.claude.gateway.egress import read_list
+from adapters.claude.gateway.reservations import Reservations
 from adapters.claude.gateway.tunnel import Tunnels
 from adapters.claude.invocation import CliSettings
 from adapters.discord.bot import Connection, open_discord
@@ -32,6 +34,7 @@ from adapters.http import Probes
 from adapters.local.sandbox import LocalSandbox, find_bubblewrap
 from adapters.metrics import Metrics
 from adapters.postgres.event_log import PostgresEventLog, open_log
+from adapters.postgres.kept_files import KeptFiles
 from adapters.postgres.keyring import open_keyring
 from adapters.postgres.rebuild import rebuild
 from adapters.postgres.seals import Sealer
@@ -117,9 +120,10 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             world = World(
                 log=log,
                 translator=discord.translator,
-                performer=Performer(discord.chat, agent),
+                performer=Performer(discord.chat, agent, KeptFiles(log.pool, keyring)),
                 now=now,
                 failed=partial(_tell_operators, metrics),
+                urgent=discord.acknowledging,
                 spent=Spending(log.pool),
             )
             policy = Policy(
@@ -195,8 +199,18 @@ async def _open_sandboxes(settings: Settings, log: PostgresEventLog) -> AsyncGen
             f"KUBERNETES_NAMESPACE is set, and {error.name} is not here: it needs discord-claude[kubernetes]"
         ) from None
     urls = [settings.gateway_url, *([settings.egress_url] if settings.egress_url else [])]
-    async with open_pods(settings.pods, await log.installation(), urls) as pods:
+    async with open_pods(settings.pods, await log.installation(), urls, _behind_walls(settings)) as pods:
         yield _Sandboxes(sandbox=pods, isolated=pods.isolated, cli=CLI, disk_bytes=pods.disk_bytes)
+
+
+def _behind_walls(settings: Settings) -> dict[str, tuple[str, int]]:
+    """What the bot reaches and no sandbox may, as `open_pods` takes it: an address off the list is Discord's."""
+    discord = urlsplit(settings.discord_api_url or "https://discord.com")
+    closed = {
+        "outside": (discord.hostname or "", discord.port or 443),
+        "database": (settings.database.host, settings.database.port),
+    }
+    return closed | ({"bot": ("", settings.http_port)} if settings.http_port else {})
 
 
 def _reaper(sandbox: Sandbox, log: PostgresEventLog, metrics: Metrics, *, every: float) -> Reaper:
@@ -313,7 +327,7 @@ async def run_gateway(settings: GatewaySettings) -> None:
     except ValueError as error:
         raise GiveUp(f"EGRESS_ALLOW {error}") from None
     async with _open_log(settings.database.dsn(), replica=False) as log, AsyncExitStack() as stack:
-        policy = _OpenReservations(log)
+        policy = Reservations(log, check_address=settings.check_address)
         gateway = Gateway(config, policy, _Usage(log).record)
         port = await stack.enter_async_context(gateway.serve(settings.port, settings.host))
         if settings.egress_port is not None:
@@ -321,16 +335,6 @@ async def run_gateway(settings: GatewaySettings) -> None:
             await stack.enter_async_context(tunnels.serve(settings.egress_port, settings.host))
         _announce({"port": port})
         await anyio.sleep_forever()
-
-
-class _OpenReservations:
-    """The gateway's policy: a token is good while the slots stream says that its reservation is held."""
-
-    def __init__(self, log: PostgresEventLog) -> None:
-        self._slots = Latest(log, slots.STREAM, slots.fold, slots.Slots())
-
-    async def is_open(self, session: str, reservation: str) -> bool:
-        return (await self._slots.read()).held.get(session) == reservation
 
 
 class _Usage:

@@ -21,7 +21,7 @@ from engine import mail
 from engine.commands import Command, Context, GuildCommand, Tick
 from engine.host import Host
 from engine.ports import Fenced, GiveUp, Settled, TryAgain, VersionConflict
-from engine.retry import delay
+from engine.retry import DETAIL, delay
 from engine.session import Failure
 from engine.todo import BaseEffect, Wanted, next_due
 from schema import events as e
@@ -456,4 +456,4 @@ class Actor(ABC, Generic[S]):
         attempt = before.attempt + 1 if before else 1
         retry = None if isinstance(error, GiveUp) else self.host.now() + delay(attempt)
         why = str(error) if isinstance(error, TryAgain | GiveUp) else type(error).__name__
-        await self.report(self.failed(effect.key, attempt, why[:500], retry))
+        await self.report(self.failed(effect.key, attempt, why[:DETAIL], retry))

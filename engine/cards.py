@@ -97,10 +97,14 @@ class CutCard(_Card, frozen=True, kw_only=True):
 
 
 class NoteCard(_Card, frozen=True, kw_only=True):
-    """One message that says something once: an error, the end of a long turn. `what` names its text."""
+    """One message that says something once: an error, the end of a long turn. `what` names its text, `detail` is a part of that.
+
+    `reason`: what the world said, as it said it.
+    """
 
     what: str
     detail: str = ""
+    reason: str = ""
     text: Sealed | None = None
 
 

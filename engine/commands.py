@@ -47,9 +47,11 @@ class Reason(StrEnum):
     NOT_CUT = "not_cut"
     NOT_QUEUED = "not_queued"
     NOT_RUNNING = "not_running"
+    NOT_WAITING = "not_waiting"
     NOT_YOURS = "not_yours"
     OWNERS_ONLY = "owners_only"
     QUEUE_FULL = "queue_full"
+    STARTER_ONLY = "starter_only"
     STRANGER = "stranger"
     TOO_LONG = "too_long"
 
@@ -157,6 +159,16 @@ class Close(_Command, frozen=True, kw_only=True):
     """End the session."""
 
 
+class Leave(_Command, frozen=True, kw_only=True):
+    """Wait for a sandbox no longer."""
+
+
+class Share(_Command, frozen=True, kw_only=True):
+    """Let every user of the server act in the session, or not any more."""
+
+    shared: bool
+
+
 class ShowStatus(_Command, frozen=True, kw_only=True):
     """Tell how the session stands."""
 
@@ -182,6 +194,12 @@ class Grant(_Command, frozen=True, kw_only=True):
     """The line has come to this session."""
 
     reservation: str
+
+
+class Move(_Command, frozen=True, kw_only=True):
+    """The session stands elsewhere in the line, for others were served or left."""
+
+    place: int
 
 
 class Dismiss(_Command, frozen=True, kw_only=True):
@@ -210,11 +228,14 @@ Command = (
     | Answer
     | Resolve
     | Close
+    | Leave
+    | Share
     | ShowStatus
     | TellStory
     | ChangeThread
     | Reject
     | Grant
+    | Move
     | Dismiss
     | Report
     | Tick
@@ -270,6 +291,10 @@ class ListMembers(_Command, frozen=True, kw_only=True):
     """Tell who may do what."""
 
 
+class ListSessions(_Command, frozen=True, kw_only=True):
+    """Tell what runs."""
+
+
 class EndSessions(_Command, frozen=True, kw_only=True):
     """`person` was removed, and these `sessions` of the server are open."""
 
@@ -291,6 +316,7 @@ GuildCommand = (
     | AddMember
     | DeleteMember
     | ListMembers
+    | ListSessions
     | EndSessions
     | Reject
     | GuildReport

@@ -2,9 +2,8 @@
 
 A command of a person always yields at least one event, its outcome; a refusal is one too (`Refused`, with its reason). A
 report that the session has no more use for yields none. After every decision `_advance` adds what follows by itself: the
-next prompt leaves the queue, a session with nothing left to do is closed.
-
-It is one file because the cases are one table: what each command may do is read beside what the others may.
+next prompt leaves the queue, a session with nothing left to do is closed. It is one file because who may, what follows, and what
+follows by itself are read together, a few lines per command.
 """
 
 from typing import assert_never
@@ -21,12 +20,15 @@ from engine.commands import (
     Dismiss,
     Edit,
     Grant,
+    Leave,
+    Move,
     Reason,
     Reject,
     Remove,
     Report,
     Resolve,
     Role,
+    Share,
     ShowStatus,
     Start,
     Stop,
@@ -68,6 +70,10 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return _resolve(session, command, context)
         case Close():
             return _close(session, context)
+        case Leave():
+            return _leave(session, context)
+        case Share():
+            return _share(session, command, context)
         case ShowStatus():
             return _refusal_without_thread(session, context) or [_noted(context, "status")]
         case TellStory():
@@ -78,6 +84,8 @@ def _decide(session: Session, command: Command, context: Context) -> list[e.Sess
             return [_refused(context, command.reason, command.detail)]
         case Grant():
             return _grant(session, command, context)
+        case Move():
+            return _move(session, command, context)
         case Dismiss():
             return _dismiss(session, command, context)
         case Report():
@@ -100,14 +108,19 @@ def _refusal_without_thread(session: Session, context: Context) -> list[e.Sessio
     return [] if session.starter else [_refused(context, Reason.NO_SESSION)]
 
 
-def _refusal(session: Session, context: Context) -> list[e.SessionEvent]:
-    """Why nobody, or not this person, may act in the session now: whoever started it may, and owners."""
+def _is_guest(session: Session, context: Context) -> bool:
+    """Whether somebody is neither an owner nor who started it: they act in it while it is shared."""
+    return context.by != session.starter and context.role is not Role.OWNER
+
+
+def _refusal(session: Session, context: Context, *, guests: bool = True) -> list[e.SessionEvent]:
+    """Why nobody, or not this person, may act in the session now: whoever started it may, owners, and `guests` if it is shared."""
     if not session.starter:
         return [_refused(context, Reason.NO_SESSION)]
     if context.role is Role.STRANGER:
         return [_refused(context, Reason.STRANGER)]
-    if context.by != session.starter and context.role is not Role.OWNER:
-        return [_refused(context, Reason.NOT_YOURS)]
+    if _is_guest(session, context) and not (session.shared and guests):
+        return [_refused(context, Reason.STARTER_ONLY if session.shared else Reason.NOT_YOURS)]
     if session.closing or session.closed:
         return [_refused(context, Reason.CLOSED)]
     return []
@@ -174,8 +187,11 @@ def _remove(session: Session, command: Remove, context: Context) -> list[e.Sessi
     """Discord does not say who deleted a message, but lets only its author and moderators do it."""
     if context.by and (refusal := _refusal(session, context)):
         return refusal
-    if not _is_queued(session, command.prompt):
+    prompt = next((one for one in session.queue if one.prompt == command.prompt), None)
+    if prompt is None:
         return [_refused(context, Reason.NOT_QUEUED)]
+    if context.by and _is_guest(session, context) and prompt.by != context.by:
+        return [_refused(context, Reason.STARTER_ONLY)]
     return [e.PromptRemoved(prompt=command.prompt, by=context.by)]
 
 
@@ -230,7 +246,26 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
 
 
 def _close(session: Session, context: Context) -> list[e.SessionEvent]:
-    return _refusal(session, context) or [e.CloseAsked(by=context.by, why="asked")]
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    return [e.CloseAsked(by=context.by, why="asked"), _noted(context, "closing")]
+
+
+def _leave(session: Session, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    if not session.place or session.resting:
+        return [_refused(context, Reason.NOT_WAITING)]
+    return [e.LineLeft(by=context.by)]
+
+
+def _share(session: Session, command: Share, context: Context) -> list[e.SessionEvent]:
+    if refusal := _refusal(session, context, guests=False):
+        return refusal
+    told = _noted(context, "shared" if command.shared else "unshared")
+    if command.shared == session.shared:
+        return [told]
+    return [e.Shared(by=context.by) if command.shared else e.Unshared(by=context.by), told]
 
 
 def _tell_story(session: Session, context: Context) -> list[e.SessionEvent]:
@@ -254,6 +289,12 @@ def _thread_is(session: Session, changed: e.ThreadChanged) -> list[e.SessionEven
     if changed.what == "deleted" and not session.closing:
         return [changed, e.CloseAsked(by=changed.by, why="deleted")]
     return [changed]
+
+
+def _move(session: Session, command: Move, context: Context) -> list[e.SessionEvent]:
+    if not session.place or session.place == command.place:
+        return [_noted(context, "place")]
+    return [e.SlotAsked(place=command.place)]
 
 
 def _dismiss(session: Session, command: Dismiss, context: Context) -> list[e.SessionEvent]:
@@ -307,9 +348,12 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
             return not session.reservation
         case e.SlotLeft():
             return bool(session.place)
-        case e.SandboxReady():
+        case e.SandboxProbed() | e.SandboxReady():
             held = session.reservation == event.reservation
             return held and not (session.ready or session.lost or session.closing)
+        case e.SandboxPlaced():
+            held = session.reservation == event.reservation
+            return held and not session.lost and session.addresses != event.addresses
         case e.SandboxLost():
             return session.reservation == event.reservation and not session.lost
         case e.SandboxGone():
@@ -349,15 +393,19 @@ def _failed(session: Session, event: e.EffectFailed, context: Context) -> list[e
     before = session.failures.get(event.what)
     lasted = context.at - before.since if before else 0
     if event.what == "attach" and not session.ready and lasted > context.policy.start_limit:
-        return [event, *_lost(session, e.SandboxLost(reservation=session.reservation, why="start"))]
+        return [event, *_lost_by(session, event, "start")]
     if event.what == "handover" and lasted > context.policy.handover_limit:
         event = msgspec.structs.replace(event, retry=None)
-    return [event] if event.retry is not None else [event, *_given_up(session, event.what)]
+    return [event] if event.retry is not None else [event, *_given_up(session, event)]
 
 
-def _given_up(session: Session, what: str) -> list[e.SessionEvent]:
+def _lost_by(session: Session, failed: e.EffectFailed, why: str) -> list[e.SessionEvent]:
+    return _lost(session, e.SandboxLost(reservation=session.reservation, why=why, detail=failed.why))
+
+
+def _given_up(session: Session, failed: e.EffectFailed) -> list[e.SessionEvent]:
     """What it means for the session that an effect can never succeed."""
-    kind, _, name = what.partition(":")
+    kind, _, name = failed.what.partition(":")
     match kind:
         case "starter" | "thread":
             return [e.CloseAsked(by="", why="failed")]
@@ -370,7 +418,7 @@ def _given_up(session: Session, what: str) -> list[e.SessionEvent]:
         case "prompt":  # an earlier try may have arrived
             return journal.cut_sent(session, "send")
         case _:  # attach, restart, an answer, a stop: there is no way to go on in this sandbox
-            return _lost(session, e.SandboxLost(reservation=session.reservation, why="gone"))
+            return _lost_by(session, failed, "gone" if session.ready else "refused")
 
 
 def _tick(session: Session, context: Context) -> list[e.SessionEvent]:

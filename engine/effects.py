@@ -8,7 +8,8 @@ from typing import Protocol, assert_never
 
 from engine import line
 from engine.guild import DismissPerson, Guild, GuildEffect, ShowNotice
-from engine.ports import Agent, Chat, EffectContext, SandboxGone
+from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone, Unwalled
+from engine.retry import DETAIL
 from engine.todo import (
     AskSlot,
     Attach,
@@ -54,9 +55,10 @@ class GuildContext(Protocol):
 class Performer:
     """Performs effects through the ports."""
 
-    def __init__(self, chat: Chat, agent: Agent) -> None:
+    def __init__(self, chat: Chat, agent: Agent, keeper: Keeper) -> None:
         self._chat = chat
         self._agent = agent
+        self._keeper = keeper
 
     async def perform(self, effect: Effect, context: JointContext) -> None:  # noqa: C901 - one case per effect
         """Do `effect` and report. Raises TryAgain, GiveUp, Fenced."""
@@ -108,7 +110,11 @@ class Performer:
         try:
             await self._agent.attach(effect.reservation, context)
         except SandboxGone as gone:
-            await context.report(e.SandboxLost(reservation=effect.reservation, why=gone.why))
+            await context.report(e.SandboxLost(reservation=effect.reservation, why=gone.why, detail=str(gone)[:DETAIL]))
+        except Unwalled as unwalled:
+            await context.report(e.SandboxProbed(reservation=effect.reservation, checks=unwalled.checks))
+            lost = e.SandboxLost(reservation=effect.reservation, why="walls", detail=str(unwalled)[:DETAIL])
+            await context.report(lost)
 
     async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
         reply = next((one for one in context.session.replies if one.to == effect.to), None)
@@ -125,5 +131,7 @@ class Performer:
         if not files:
             await context.report(e.HandedOver(how="empty"))
             return
-        how = await self._chat.hand_over(context.session, files)
-        await context.report(e.HandedOver(how=how, files=len(files)))
+        how, count = await self._chat.hand_over(context.session, files), len(files)
+        if how == "kept":
+            count = await self._keeper.keep(context.session, files)
+        await context.report(e.HandedOver(how=how if count else "lost", files=count))

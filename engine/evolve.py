@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.cards import AskCard, Card, CutCard, HeadCard, NoteCard, Posted, QueuedCard, TurnCard
-from engine.session import CRASH_LIMIT, DAY, Ask, Cut, Failure, Prompt, Reply, Session, Turn
+from engine.session import CRASH_LIMIT, DAY, LOSS_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
 from engine.todo import effects, items
 from schema import events as e
 from schema import facts as f
@@ -83,9 +83,12 @@ def _touch_head(s: Session) -> None:
     _set(s, "head")
 
 
-def _note(s: Session, what: str, *, mention: str = "", detail: str = "", text: Sealed | None = None) -> None:
+def _note(
+    s: Session, what: str, *, mention: str = "", detail: str = "", reason: str = "", text: Sealed | None = None
+) -> None:
     s.notes += 1
-    _add(s, NoteCard(part=f"note:{s.notes}", what=what, detail=detail, text=text, mention=mention, closed=True))
+    part = f"note:{s.notes}"
+    _add(s, NoteCard(part=part, what=what, detail=detail, reason=reason, text=text, mention=mention, closed=True))
 
 
 def _reply(s: Session, cause: int, at: int, what: str, by: str, locale: str, detail: str = "") -> None:
@@ -132,6 +135,13 @@ def _thread_changed(s: Session, event: e.ThreadChanged, _at: int, _cause: int) -
     s.thread_state = "open" if back else event.what
 
 
+def _shared(s: Session, event: e.Shared | e.Unshared, _at: int, _cause: int) -> None:
+    s.shared = isinstance(event, e.Shared)
+    _touch_head(s)
+    if s.thread:
+        _note(s, "shared" if s.shared else "unshared", detail=event.by)
+
+
 # --- the sandbox -----------------------------------------------------------------------------------------------------
 
 
@@ -140,19 +150,35 @@ def _slot_asked(s: Session, event: e.SlotAsked, _at: int, _cause: int) -> None:
     _touch_head(s)
 
 
+def _line_left(s: Session, _event: e.LineLeft, _at: int, _cause: int) -> None:
+    s.resting = True
+    _touch_head(s)
+
+
 def _slot_left(s: Session, _event: e.SlotLeft, _at: int, _cause: int) -> None:
     s.place = 0
+    _touch_head(s)
 
 
 def _sandbox_reserved(s: Session, event: e.SandboxReserved, at: int, _cause: int) -> None:
     s.reservation, s.reserved_at, s.place, s.ready, s.lost = event.reservation, at, 0, False, ""
+    s.resting = False
     s.journal_epoch, s.journal_offset, s.crashes = 0, 0, 0
     s.cli, s.cli_lives, s.cli_running = 0, 0, False
+    s.open_walls, s.addresses = (), ()
     _touch_head(s)
 
 
-def _sandbox_ready(s: Session, event: e.SandboxReady, _at: int, _cause: int) -> None:
-    s.ready, s.isolated = True, event.isolated
+def _sandbox_probed(s: Session, event: e.SandboxProbed, _at: int, _cause: int) -> None:
+    s.open_walls = tuple(dict.fromkeys(check.wall for check in event.checks if check.found == "open"))
+
+
+def _sandbox_placed(s: Session, event: e.SandboxPlaced, _at: int, _cause: int) -> None:
+    s.addresses = event.addresses
+
+
+def _sandbox_ready(s: Session, event: e.SandboxReady, at: int, _cause: int) -> None:
+    s.ready, s.isolated, s.busy_at = True, event.isolated, at
     s.failures = _without(s.failures, "attach")
     _touch_head(s)
 
@@ -162,7 +188,14 @@ def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> No
     s.losses += 1
     _end_asks(s)
     _touch_head(s)
-    _note(s, "sandbox-lost", mention=s.starter, detail=event.why)
+    if event.why in {"walls", "refused"}:  # another would be no better until somebody has seen to it
+        s.losses = LOSS_LIMIT
+    if event.why == "walls":
+        _note(s, "sandbox-unwalled", mention=s.starter, detail=" ".join(s.open_walls))
+    elif event.why == "refused":
+        _note(s, "sandbox-refused", mention=s.starter, reason=event.detail)
+    else:
+        _note(s, "sandbox-lost", mention=s.starter, detail=event.why, reason=event.detail)
 
 
 def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> None:
@@ -173,12 +206,13 @@ def _sandbox_gone(s: Session, _event: e.SandboxGone, _at: int, _cause: int) -> N
 # --- prompts and turns -----------------------------------------------------------------------------------------------
 
 
-def _prompt_queued(s: Session, event: e.PromptQueued, _at: int, _cause: int) -> None:
+def _prompt_queued(s: Session, event: e.PromptQueued, at: int, _cause: int) -> None:
     waited = bool(s.turn or s.sent or s.queue)
     prompt = Prompt(prompt=event.prompt, by=event.by, text=event.text, size=event.size, waited=waited)
-    s.queue = (*s.queue, prompt)
-    if s.gave_up:
+    s.queue, s.busy_at = (*s.queue, prompt), at
+    if s.gave_up or s.resting:
         _touch_head(s)
+    s.resting = False
     s.crashes, s.losses = 0, 0
     if s.thread:
         _add(s, QueuedCard(part=f"queued:{event.prompt}", prompt=event.prompt, by=event.by, text=event.text))
@@ -225,7 +259,7 @@ def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> Non
 
 def _turn_ended(s: Session, event: e.TurnEnded, at: int, _cause: int) -> None:
     started, by = (s.turn.started, s.turn.by) if s.turn else (at, s.starter)
-    s.turn = None
+    s.turn, s.busy_at = None, at
     _set(s, f"turn:{event.turn}", outcome=event.outcome, reason=event.reason, ended=at, asking=False, closed=True)
     if event.outcome == "failed" or (event.outcome == "completed" and at - started > LONG_TURN):
         _note(s, f"turn-{event.outcome}", mention=by, detail=event.reason)
@@ -317,10 +351,10 @@ def _end_asks(s: Session) -> None:
 # --- the journal -----------------------------------------------------------------------------------------------------
 
 
-def _journal_read(s: Session, event: e.JournalRead, _at: int, _cause: int) -> None:
+def _journal_read(s: Session, event: e.JournalRead, at: int, _cause: int) -> None:
     if event.epoch != s.journal_epoch:
         s.journal_epoch, s.cli = event.epoch, 0
-    s.journal_offset = event.end
+    s.journal_offset, s.busy_at = event.end, at
     s.failures = _without(s.failures, "attach")
     shown: list[f.Fact] = []
     for fact in event.facts:
@@ -420,7 +454,10 @@ def _replied(s: Session, event: e.Replied, _at: int, _cause: int) -> None:
 
 def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> None:
     since = s.failures[event.what].since if event.what in s.failures else at
-    s.failures = {**s.failures, event.what: Failure(attempt=event.attempt, retry=event.retry, since=since)}
+    s.failures = {
+        **s.failures,
+        event.what: Failure(attempt=event.attempt, retry=event.retry, since=since, why=event.why),
+    }
     if event.what in {"attach", "slot", "restart"}:
         _touch_head(s)
 
@@ -428,22 +465,20 @@ def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> N
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def _close_asked(s: Session, event: e.CloseAsked, at: int, cause: int) -> None:
+def _close_asked(s: Session, event: e.CloseAsked, at: int, _cause: int) -> None:
     s.closing = event.why
     removed = event.why == "removed"
     if not s.thread:
         _reply(s, s.request, at, "refused-stranger" if removed else "start-failed", s.starter, s.locale)
     elif removed:
         _note(s, "removed", mention=s.starter, detail=event.by)
-    else:
-        _reply(s, cause, at, "closing", event.by, s.locale)
     _touch_head(s)
 
 
 def _handed_over(s: Session, event: e.HandedOver, _at: int, _cause: int) -> None:
     s.handed_over = True
     if event.how not in {"posted", "empty"}:
-        _note(s, f"handover-{event.how}", mention=s.starter)
+        _note(s, f"handover-{event.how}", mention=s.starter, detail=s.id)
 
 
 def _closed(s: Session, _event: e.Closed, _at: int, _cause: int) -> None:
@@ -469,9 +504,14 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.StarterPosted: _starter_posted,
     e.ThreadOpened: _thread_opened,
     e.ThreadChanged: _thread_changed,
+    e.Shared: _shared,
+    e.Unshared: _shared,
     e.SlotAsked: _slot_asked,
+    e.LineLeft: _line_left,
     e.SlotLeft: _slot_left,
     e.SandboxReserved: _sandbox_reserved,
+    e.SandboxProbed: _sandbox_probed,
+    e.SandboxPlaced: _sandbox_placed,
     e.SandboxReady: _sandbox_ready,
     e.SandboxLost: _sandbox_lost,
     e.SandboxGone: _sandbox_gone,

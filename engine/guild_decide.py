@@ -19,6 +19,7 @@ from engine.commands import (
     GuildCommand,
     GuildReport,
     ListMembers,
+    ListSessions,
     Reason,
     Reject,
     Role,
@@ -36,7 +37,7 @@ def install(guild: Guild, owners: tuple[str, ...]) -> list[e.GuildEvent]:
     return [e.OwnerConfirmed(person=person, how="settings") for person in dict.fromkeys(named)]
 
 
-def decide(guild: Guild, command: GuildCommand, context: Context) -> list[e.GuildEvent]:  # noqa: C901, PLR0911 - one case per command
+def decide(guild: Guild, command: GuildCommand, context: Context) -> list[e.GuildEvent]:  # noqa: C901, PLR0911, PLR0912 - one case per command
     """The events that follow from `command`; the next versions of the server's stream."""
     match command:
         case SeeServer():
@@ -53,6 +54,8 @@ def decide(guild: Guild, command: GuildCommand, context: Context) -> list[e.Guil
             return _delete(guild, command, context)
         case ListMembers():
             return _strangers_refusal(guild, context) or [_noted(context, "members")]
+        case ListSessions():
+            return _refusal(guild, context) or [_noted(context, "sessions")]
         case EndSessions():
             return _end_sessions(guild, command)
         case Reject():

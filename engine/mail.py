@@ -4,7 +4,7 @@ Who appends such an event names its target (`recipient`), and recording it opens
 event as the command that it is (`command`). So nothing between two streams is lost or done twice, whoever dies in between.
 """
 
-from engine.commands import AskAccess, Command, Context, Dismiss, Grant, GuildCommand
+from engine.commands import AskAccess, Command, Context, Dismiss, Grant, GuildCommand, Move
 from schema import events as e
 from schema.envelope import Recorded
 
@@ -16,7 +16,7 @@ def recipient(event: e.Event) -> str | None:
             return f"guild:{event.guild}"
         case e.AccessDecided(choice="approved"):
             return f"session:{event.request}"
-        case e.Granted() | e.Dismissed():
+        case e.Granted() | e.Moved() | e.Dismissed():
             return f"session:{event.session}"
         case _:
             return None
@@ -32,6 +32,8 @@ def command(recorded: Recorded) -> tuple[Command | GuildCommand, Context] | None
             return asked, Context(at=recorded.at, by=event.by, locale=event.locale, cause=recorded.position)
         case e.Granted() as event:
             return Grant(reservation=event.reservation), context
+        case e.Moved() as event:
+            return Move(place=event.place), context
         case e.Dismissed() as event:
             return Dismiss(person=event.person, by=event.by), context
         case _:

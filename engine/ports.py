@@ -3,14 +3,16 @@
     EngineError
      ├─ TryAgain         the same call may succeed later; the actor records the failure and its next time
      ├─ GiveUp           the same call can never succeed; the actor records it and stops wanting it
-     │   └─ SandboxGone  the sandbox does not exist (any more)
+     │   ├─ SandboxGone  the sandbox does not exist (any more)
+     │   └─ Unwalled     the sandbox reaches what must be closed to it
      ├─ Fenced           another process owns this session now: stop acting for it, at once
      └─ Rejected         the log refused an append; nothing of it was recorded
          ├─ VersionConflict  somebody else appended to a stream: fold what is new and decide again
          ├─ Duplicate        the idempotency key is in the log already, at `position`
          └─ Settled          the work this append answers has its outcome already
 
-Adapters translate their drivers' errors into these, in one place each. Nothing here does I/O.
+Adapters translate their drivers' errors into these, in one place each. Nothing here does I/O. It is one file because
+it is all that the engine asks of the world: whoever writes an adapter reads this and nothing else.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -23,7 +25,7 @@ from engine.commands import Command, Context, GuildCommand
 from engine.guild import Guild, Notice
 from engine.session import Reply, Session
 from schema.envelope import Append, Recorded
-from schema.events import SessionEvent
+from schema.events import Check, SessionEvent
 from schema.sealed import Sealed
 
 Loss = Literal["gone", "memory", "evicted", "node"]
@@ -48,6 +50,15 @@ class SandboxGone(GiveUp):
     def __init__(self, message: str, why: Loss = "gone") -> None:
         super().__init__(message)
         self.why = why
+
+
+class Unwalled(GiveUp):
+    """Raised when a sandbox is not walled off as it must be: nothing was put into it, and nothing may be."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        reached = ", ".join(f"{check.wall} ({check.address})" for check in checks if check.found == "open")
+        super().__init__(f"the sandbox reaches what must be closed to it: {reached}")
+        self.checks = tuple(checks)
 
 
 class Fenced(EngineError):
@@ -202,6 +213,15 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"SandboxSpec(reservation={self.reservation!r})"
 
 
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A sandbox that is up. `checks`: what a look from inside found of its walls, before anything was in it; empty where none was
+    taken. `addresses`: what it connects from; empty where they tell nothing.
+    """
+
+    checks: tuple[Check, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
 class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A sandbox as the transport sees it. `detail` is a sentence for people when it is not alive."""
 
@@ -236,8 +256,11 @@ class Sandbox(Protocol):
     supervisor: Sequence[str]
     """argv that runs the supervisor inside a sandbox; its sub-command follows."""
 
-    async def start(self, spec: SandboxSpec) -> None:
-        """Bring it up; returns when commands can be executed in it. Idempotent. Raises TryAgain, GiveUp, SandboxGone."""
+    async def start(self, spec: SandboxSpec) -> Started:
+        """Bring it up; returns when commands can be executed in it. Idempotent. Raises TryAgain, GiveUp, SandboxGone.
+
+        Raises Unwalled when it reaches what it must not: `spec.config` was never in it then.
+        """
         ...
 
     def exec(self, reservation: str, argv: Sequence[str]) -> AbstractAsyncContextManager[Process]:
@@ -337,11 +360,22 @@ class Chat(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Where files go that cannot be posted: operators get them back. Idempotent. Raises TryAgain, GiveUp."""
+
+    async def keep(self, session: Session, files: Sequence[File]) -> int:
+        """Keep as many of the files as there is room for; returns how many."""
+        ...
+
+
 class Agent(Protocol):
     """Claude Code in its sandbox. They raise TryAgain, GiveUp (SandboxGone when there is none), Fenced."""
 
     async def attach(self, reservation: str, context: EffectContext) -> None:
-        """Bring the sandbox up, claim it, report SandboxReady, then follow its journal, reporting JournalRead, for ever."""
+        """Bring the sandbox up, claim it, report SandboxReady, then follow its journal, reporting JournalRead, for ever.
+
+        Raises Unwalled when it may not be used.
+        """
         ...
 
     async def restart(self, reservation: str, context: EffectContext) -> None:

@@ -1,6 +1,9 @@
 """When something that did not work is tried again. Pure: no jitter, for one process retries each thing."""
 
 FIRST = 500_000
+DETAIL = 500
+"""Characters of what is told of a failure."""
+
 LONGEST = 30_000_000
 
 

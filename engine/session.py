@@ -73,11 +73,12 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect that did not work: tries so far, and when it is tried again (µs; None: not any more)."""
+    """An effect that did not work: tries so far, when it is tried again (µs; None: not any more), and what was said last."""
 
     attempt: int
     retry: int | None
     since: int
+    why: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +95,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, kw_only=True):
     """The state of one session. Grouped by what it is about: its thread, its sandbox, its CLI, its work, its people.
 
+    `resting`: somebody took it out of the line. `busy_at`: when something last happened in its sandbox, or was asked of it (µs).
+
     A value, never assigned to: the struct is not frozen only because `fold` works on a private copy, which makes replay
     three times as fast.
     """
@@ -109,12 +112,16 @@ class Session(msgspec.Struct, kw_only=True):
     starter_message: str = ""
     thread: str = ""
     thread_state: str = "open"
+    shared: bool = False
 
     place: int = 0
+    resting: bool = False
     reservation: str = ""
     reserved_at: int = 0
     ready: bool = False
     isolated: bool = True
+    open_walls: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     lost: str = ""
     losses: int = 0
 
@@ -126,6 +133,7 @@ class Session(msgspec.Struct, kw_only=True):
     crashes: int = 0
     state: str = "idle"
     tasks: int = 0
+    busy_at: int = 0
     model: str = ""
 
     queue: tuple[Prompt, ...] = ()
@@ -170,6 +178,11 @@ class Session(msgspec.Struct, kw_only=True):
         return Phase.WORKING if self.turn or self.sent else Phase.READY
 
     @property
+    def idle(self) -> bool:
+        """Whether it holds a sandbox in which nothing happens, nor is asked for: since `busy_at` (µs)."""
+        return self.phase is Phase.READY and not self.tasks and not self.queue and not self.cut
+
+    @property
     def gave_up(self) -> bool:
         """Whether Claude Code ended too often in a row to be started again by itself."""
         return self.crashes >= CRASH_LIMIT and not self.cli_running
@@ -177,7 +190,7 @@ class Session(msgspec.Struct, kw_only=True):
     @property
     def wants_sandbox(self) -> bool:
         """Whether it should stand in the line for a sandbox: always at first, later when there is something to do in it."""
-        if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed:
+        if not self.thread or self.reservation or self.place or self.cut or self.closing or self.closed or self.resting:
             return False
         return not self.lost or (self.losses < LOSS_LIMIT and bool(self.queue or self.sent))
 

@@ -145,7 +145,9 @@ class Simulation:
         if again is not None and (recorded.cause != again.cause or later):
             self._close(stream)
             again = None
-        if again is None and not later and (told := self._asked.pop(recorded.cause, None)):
+        told = None if later or again is not None else self._asked.get(recorded.cause)
+        if told is not None and _is_for(stream, told[0]):
+            del self._asked[recorded.cause]
             if isinstance(recorded.event, e.AccessAsked):
                 self._refused[recorded.cause] = told
             again = self._open[stream] = self._decide(stream, recorded.cause, told)
@@ -189,6 +191,8 @@ class Simulation:
 
     def _take_slots(self, recorded: Recorded) -> None:
         event = recorded.event
+        if isinstance(event, e.Moved):  # where others stand follows from who was served
+            return
         if isinstance(event, e.Granted):
             if again := self._open.get(slots.STREAM):
                 again.was.append(_shape(event))
@@ -196,7 +200,8 @@ class Simulation:
         self._close(slots.STREAM)
         if isinstance(event, e.Asked | e.Left | e.Released):
             now, would = (
-                [_shape(one) for one in self._serve(event, terms.limit)] for terms in (self._now, self._changed)
+                [_shape(one) for one in self._serve(event, terms.limit) if not isinstance(one, e.Moved)]
+                for terms in (self._now, self._changed)
             )
             again = _Again(cause=recorded.position, by="", at=recorded.at, now=now, would=would, was=[_shape(event)])
             self._open[slots.STREAM] = again
@@ -231,6 +236,11 @@ class Simulation:
                     after=0 if first == again.cause else first,
                 )
             )
+
+
+def _is_for(stream: str, command: Command | GuildCommand) -> bool:
+    """What a server was told may have an outcome in a session, too, which is another decision."""
+    return isinstance(command, GuildCommand) if stream.startswith("guild:") else isinstance(command, Command)
 
 
 def _shape(event: e.Event) -> str:

@@ -57,19 +57,19 @@ def ask(slots: Slots, session: str, *, limit: int) -> list[e.SlotsEvent]:
     """A session wants a sandbox: it joins the line, and whoever is next is served. Nothing when it has or awaits one."""
     if session in slots.held or session in slots.line:
         return []
-    return _serve(slots, [e.Asked(session=session)], limit)
+    return _told(slots, _serve(slots, [e.Asked(session=session)], limit))
 
 
 def leave(slots: Slots, session: str) -> list[e.SlotsEvent]:
     """A session no longer waits. Nothing when it does not, or was served meanwhile."""
-    return [e.Left(session=session)] if session in slots.line else []
+    return _told(slots, [e.Left(session=session)]) if session in slots.line else []
 
 
 def release(slots: Slots, reservation: str, *, limit: int) -> list[e.SlotsEvent]:
     """A sandbox was seen gone: its slot goes to whoever is next. Nothing when it was released before."""
     if reservation not in slots.held.values():
         return []
-    return _serve(slots, [e.Released(reservation=reservation)], limit)
+    return _told(slots, _serve(slots, [e.Released(reservation=reservation)], limit))
 
 
 def _serve(slots: Slots, events: list[e.SlotsEvent], limit: int) -> list[e.SlotsEvent]:
@@ -82,3 +82,13 @@ def _serve(slots: Slots, events: list[e.SlotsEvent], limit: int) -> list[e.Slots
         events.append(granted)
         slots = evolve(slots, granted)
     return events
+
+
+def _told(slots: Slots, events: list[e.SlotsEvent]) -> list[e.SlotsEvent]:
+    """`events`, and where those stand now who waited before them and wait still."""
+    after = slots
+    for event in events:
+        after = evolve(after, event)
+    places = {session: after.place(session) for session in slots.line}
+    moved = [e.Moved(session=one, place=now) for one, now in places.items() if now and now != slots.place(one)]
+    return [*events, *moved]

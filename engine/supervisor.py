@@ -6,7 +6,7 @@ wakes us, and a slow poll reads to be sure. A start reads what is open, not ever
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import msgspec
@@ -26,6 +26,23 @@ _POLL = 5_000_000
 """The slow poll (µs): how late work of another process can be found when its wake-up got lost."""
 
 
+_COURTESY_SECONDS = 0.25
+"""How long work that is found waits for what is urgent."""
+
+
+class Urgent(Protocol):
+    """What goes before the work of any actor, because somebody counts the seconds."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any is under way."""
+        ...
+
+    async def rest(self) -> None:
+        """Wait until none is."""
+        ...
+
+
 async def nothing_spent(_person: str, _now: int) -> int:
     """Where nobody has a budget."""
     return 0
@@ -42,6 +59,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     performer: Performer
     now: Callable[[], int]
     failed: Callable[[str, str, Exception], None]
+    urgent: Urgent | None = None
     spent: Callable[[str, int], Awaitable[int]] = nothing_spent
 
 
@@ -65,6 +83,7 @@ class Supervisor:
         self.actors: dict[str, Actor[Any]] = {}
         self._guilds: dict[str, Latest[guilds.Guild]] = {}
         self._due: dict[str, int] = {}
+        self._held: dict[str, None] = {}
         self._alarm = 0
         self._woken = anyio.Event()
 
@@ -122,7 +141,21 @@ class Supervisor:
                 self._woken.set()
 
     def _committed(self, committed: Committed) -> None:
+        urgent = self._world.urgent
+        if self._held or (committed.targets and urgent and urgent.busy):
+            if not self._held:
+                self.tasks.start_soon(self._release)
+            self._held.update(dict.fromkeys(committed.targets))
+            return
         for target in committed.targets:
+            self.actor(target).look()
+
+    async def _release(self) -> None:
+        assert self._world.urgent
+        with anyio.move_on_after(_COURTESY_SECONDS):
+            await self._world.urgent.rest()
+        held, self._held = self._held, {}
+        for target in held:
             self.actor(target).look()
 
     async def _listen(self) -> None:

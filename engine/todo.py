@@ -173,7 +173,7 @@ def _thread(session: Session) -> list[Effect]:
 def _sandbox(session: Session) -> list[Effect]:
     if session.wants_sandbox:
         return [AskSlot()]
-    if session.place and session.closing:
+    if session.place and (session.closing or session.resting):
         return [LeaveLine()]
     if not session.reservation:
         return []

@@ -26,6 +26,8 @@ from schema.events import (
     Requested,
     RoleGiven,
     RoleTaken,
+    SandboxGone,
+    SandboxPlaced,
     ServerOwned,
     ThreadOpened,
 )
@@ -78,6 +80,16 @@ SERVERS = ExactView(name="servers", version=1, kinds=(ServerOwned,), change=_ser
 """From the id of a server to who owns it, as Discord says, and where it posts its own news, with a space between."""
 
 
+def _address(stream: str, event: Event) -> Change | None:
+    del stream
+    assert isinstance(event, SandboxPlaced | SandboxGone)
+    return event.reservation, " ".join(event.addresses) if isinstance(event, SandboxPlaced) else None
+
+
+ADDRESSES = ExactView(name="addresses", version=1, kinds=(SandboxPlaced, SandboxGone), change=_address)
+"""From a reservation whose sandbox is a pod to its addresses, with spaces between."""
+
+
 def _running(stream: str, event: Event) -> Change | None:
     session = stream.removeprefix("session:")
     return (session, f"{event.guild} {event.by}") if isinstance(event, Requested) else (session, None)
@@ -118,7 +130,7 @@ WAITS = ""
 QUOTA = ExactView(name="quota", version=1, kinds=(Asked, Granted, Left, Released), change=_quota)
 """From the id of a session to the reservation it holds, `WAITS` for one in the line: in the order of the rows."""
 
-EXACT_VIEWS = (THREADS, MESSAGES, SERVERS, RUNNING, MEMBERS, QUOTA)
+EXACT_VIEWS = (THREADS, MESSAGES, SERVERS, ADDRESSES, RUNNING, MEMBERS, QUOTA)
 EXACT = {view.name: view for view in EXACT_VIEWS}
 """By name."""
 IDS = {view.name: view.id for view in EXACT_VIEWS}

@@ -106,10 +106,28 @@ class ThreadChanged(_Event, frozen=True, kw_only=True, tag="session.thread_chang
     by: str = ""
 
 
+class Shared(_Event, frozen=True, kw_only=True, tag="session.shared"):
+    """From here on every user of the server may prompt, answer and stop in the session."""
+
+    by: str
+
+
+class Unshared(_Event, frozen=True, kw_only=True, tag="session.unshared"):
+    """From here on only whoever started the session, and owners, may do something in it."""
+
+    by: str
+
+
 class SlotAsked(_Event, frozen=True, kw_only=True, tag="session.slot_asked"):
     """The session stands in the line for a sandbox at `place`, 1 being next."""
 
     place: int
+
+
+class LineLeft(_Event, frozen=True, kw_only=True, tag="session.line_left"):
+    """Somebody took the session out of the line; the next prompt puts it at the end."""
+
+    by: str
 
 
 class SlotLeft(_Event, frozen=True, kw_only=True, tag="session.slot_left"):
@@ -122,6 +140,32 @@ class SandboxReserved(_Event, frozen=True, kw_only=True, tag="session.sandbox_re
     reservation: str
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One address (`host:port`) that a sandbox was tried to reach from, and what stands there.
+
+    `wall` is api, kubelet, metadata, sandbox, outside, database, bot, dns, ipv6 or gateway. `found`: closed, open, unshown (not
+    reached, but neither was it from elsewhere); reached for the gateway, which must be.
+    """
+
+    wall: str
+    found: str
+    address: str = ""
+
+
+class SandboxProbed(_Event, frozen=True, kw_only=True, tag="session.sandbox_probed"):
+    """Seen from inside, before anything of the session was in it: what the sandbox reaches."""
+
+    reservation: str
+    checks: tuple[Check, ...]
+
+
+class SandboxPlaced(_Event, frozen=True, kw_only=True, tag="session.sandbox_placed"):
+    """Which addresses the sandbox has in the network: from others, its session token is good for nothing."""
+
+    reservation: str
+    addresses: tuple[str, ...]
+
+
 class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready"):
     """The sandbox answers, and its supervisor has accepted our fencing epoch. `isolated`: by more than a process boundary."""
 
@@ -129,11 +173,16 @@ class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready
     isolated: bool = True
 
 
-class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost"):
-    """The sandbox is of no more use, for a reason people can read (no personal text)."""
+class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost.2"):
+    """The sandbox is of no more use. `why`: gone, memory, evicted, node, start (not up in time), refused (it cannot come up as
+    things are) or walls (see SandboxProbed). `detail`: what was said of it, a sentence for people in English.
+
+    (`session.sandbox_lost` had no detail.)
+    """
 
     reservation: str
     why: str
+    detail: str = ""
 
 
 class SandboxGone(_Event, frozen=True, kw_only=True, tag="session.sandbox_gone"):
@@ -297,7 +346,10 @@ class CloseAsked(_Event, frozen=True, kw_only=True, tag="session.close_asked"):
 
 
 class HandedOver(_Event, frozen=True, kw_only=True, tag="session.handed_over"):
-    """What the session made was given to its people: `how` is posted, empty, kept (could not be posted) or lost."""
+    """What the session made was given to its people: `how` is posted, empty, kept or lost.
+
+    kept: it could not be posted, and `files` of it are in the database.
+    """
 
     how: str
     files: int = 0
@@ -443,6 +495,13 @@ class Left(_Event, frozen=True, kw_only=True, tag="slots.left"):
     session: str
 
 
+class Moved(_Event, frozen=True, kw_only=True, tag="slots.moved"):
+    """A session that waits stands at `place` now, 1 being next, for others before it were served or left."""
+
+    session: str
+    place: int
+
+
 class Released(_Event, frozen=True, kw_only=True, tag="slots.released"):
     """A slot is free: its sandbox was seen gone."""
 
@@ -494,9 +553,14 @@ SessionEvent = (
     | StarterPosted
     | ThreadOpened
     | ThreadChanged
+    | Shared
+    | Unshared
     | SlotAsked
+    | LineLeft
     | SlotLeft
     | SandboxReserved
+    | SandboxProbed
+    | SandboxPlaced
     | SandboxReady
     | SandboxLost
     | SandboxGone
@@ -537,5 +601,5 @@ GuildEvent = (
     | GuildReplied
     | GuildEffectFailed
 )
-SlotsEvent = Asked | Granted | Left | Released | LeakRemoved
+SlotsEvent = Asked | Granted | Left | Moved | Released | LeakRemoved
 Event = Received | SessionEvent | GuildEvent | SlotsEvent | UsageCounted | Erased

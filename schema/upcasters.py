@@ -17,7 +17,12 @@ def _usage_counted_1(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"kind": "usage.counted.2", "cache_write_5m": written}
 
 
-EVENTS: Mapping[str, Upcaster] = {"usage.counted": _usage_counted_1}
+def _sandbox_lost_1(body: dict[str, Any]) -> dict[str, Any]:
+    """What was said of it was not kept."""
+    return body | {"kind": "session.sandbox_lost.2"}
+
+
+EVENTS: Mapping[str, Upcaster] = {"session.sandbox_lost": _sandbox_lost_1, "usage.counted": _usage_counted_1}
 """From retired event kinds."""
 
 FACTS: Mapping[str, Upcaster] = {}

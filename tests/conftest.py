@@ -1,8 +1,11 @@
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import partial, wraps
+from inspect import iscoroutinefunction
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
@@ -18,6 +21,33 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Look for a cluster before the first test's time begins: its image may have to be built."""
     if any(item.get_closest_marker("cluster") for item in session.items) and not session.config.option.collectonly:
         look_for_cluster()
+
+
+_OF_ITS_TIME = 0.8
+"""A test that hangs is cancelled when this part of its time is over."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """End an asynchronous test that hangs from inside of its event loop.
+
+    Ended by pytest-timeout's signal, it would take the loop with it, and every test that shares the loop would fail too.
+    """
+    marked = pyfuncitem.get_closest_marker("timeout")
+    seconds = float(marked.args[0] if marked and marked.args else pyfuncitem.config.getoption("--timeout") or 0)
+    seconds = seconds or float(pyfuncitem.config.getini("timeout") or 0)
+    if seconds and iscoroutinefunction(pyfuncitem.obj):
+        pyfuncitem.obj = _limited(pyfuncitem.obj, seconds * _OF_ITS_TIME)
+    return (yield)
+
+
+def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @wraps(test)
+    async def limited(*arguments: Any, **named: Any) -> None:
+        with anyio.fail_after(seconds):
+            await test(*arguments, **named)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -190,15 +190,25 @@ class _Teller:
         self._mark(stored, "sandbox reserved")
         self._begin("sandbox", body["reservation"], stored.at, "sandbox")
 
+    def _on_session_sandbox_probed(self, stored: Stored, body: Body) -> None:
+        opened = [f"{check['wall']} {check.get('address', '')}" for check in body["checks"] if check["found"] == "open"]
+        text = "the sandbox reaches what must be closed" if opened else "the sandbox's walls hold"
+        self._mark(stored, text, "bad" if opened else "good", detail=", ".join(opened) or None)
+
+    def _on_session_sandbox_placed(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "sandbox has an address", detail=", ".join(body["addresses"]))
+
     def _on_session_sandbox_ready(self, stored: Stored, body: Body) -> None:
         isolated = body.get("isolated", True)
         text = "sandbox ready" if isolated else "sandbox ready, not isolated"
         self._mark(stored, text, "good" if isolated else "warn")
 
     def _on_session_sandbox_lost(self, stored: Stored, body: Body) -> None:
-        self._mark(stored, "sandbox lost", "bad", detail=body["why"])
+        self._mark(stored, "sandbox lost", "bad", detail=": ".join(filter(None, (body["why"], body.get("detail")))))
         if span := self._spans.get(body["reservation"]):
             span.tone = "bad"
+
+    _on_session_sandbox_lost_2 = _on_session_sandbox_lost
 
     def _on_session_sandbox_gone(self, stored: Stored, body: Body) -> None:
         self._mark(stored, "sandbox gone")

@@ -47,14 +47,19 @@ class ClaudeAgent:
         token = self._token(session.id, reservation)
         config = invocation.config(self._settings, session=session.id, token=token)
         spec = SandboxSpec(reservation=reservation, session=session.id, config=config, existed=session.ready)
-        await self._sandbox.start(spec)
+        started = await self._sandbox.start(spec)
+        if started.checks:
+            await context.report(e.SandboxProbed(reservation=reservation, checks=started.checks))
+        if started.addresses:
+            await context.report(e.SandboxPlaced(reservation=reservation, addresses=started.addresses))
         channel = self._channel(reservation, context)
         await channel.claim()
         self._claim(reservation, context).set()
         try:
             if not session.ready:
                 await self._place(channel)
-                await context.report(e.SandboxReady(reservation=reservation, isolated=self._settings.isolated))
+                isolated = self._settings.isolated and not context.session.open_walls
+                await context.report(e.SandboxReady(reservation=reservation, isolated=isolated))
             await self._follow(channel, context)
         finally:
             del self._claims[reservation, context.epoch]

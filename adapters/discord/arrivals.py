@@ -20,7 +20,7 @@ PASTE = "message.txt"
 """What Discord's client makes of a paste of more than 2000 characters."""
 
 _INTERACTIONS = {2: "command", 3: "component"}
-_SERVER_COMMANDS = {"add", "delete", "members"}
+_SERVER_COMMANDS = {"add", "delete", "members", "sessions"}
 _UNLOGGED = {1, 4}  # PING and autocompletion
 _PEOPLE_SAY = {0, 19}  # DEFAULT and REPLY
 _THREADS = {10, 11, 12}
@@ -170,6 +170,8 @@ def interaction(seen: Seen, payload: Payload, bound: str | None) -> Arrival | No
     pressed = custom_ids.read(seen.data.custom_id) if what == "component" else None
     again = pressed is not None and pressed.kind == "again"
     session = seen.id if again or not bound else bound
+    if pressed and pressed.kind in custom_ids.ANYWHERE:
+        session = _id(pressed.session) or seen.id
     return Arrival(
         what=what,
         discord_id=seen.id,

@@ -12,6 +12,7 @@ import hikari
 import structlog
 from hikari.impl import HTTPSettings
 
+from adapters.discord.acknowledging import Acknowledging
 from adapters.discord.chat import DiscordChat, Tokens
 from adapters.discord.commands import publish
 from adapters.discord.ingress import Ingress
@@ -64,14 +65,15 @@ class Connection:
         self, bot: hikari.GatewayBot, options: Options, log: EventLog, keyring: Keyring, tokens: Tokens
     ) -> None:
         application = _application(options.token)
-        pace = Pace()
-        self.chat = DiscordChat(Rest(bot.rest, application, pace), log, keyring, tokens, options)
+        pace, acknowledging = Pace(), Acknowledging()
+        self.acknowledging = acknowledging
+        self.chat = DiscordChat(Rest(bot.rest, application, pace), log, keyring, tokens, acknowledging, options)
         self.translator = DiscordTranslator(keyring)
         self._application = application
         self._bot = bot
         self._listening = anyio.Event()
         self._guilds = options.guilds
-        self.ingress = Ingress(bot, log, keyring, tokens, pace, options)
+        self.ingress = Ingress(bot, log, keyring, tokens, pace, acknowledging, options)
 
     async def listen(self) -> None:
         """Open the gateway, publish the commands; waits while Discord is away. Raises GiveUp when it does not let us in."""

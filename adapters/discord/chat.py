@@ -8,15 +8,18 @@ from contextlib import suppress
 from typing import Protocol
 
 from adapters.discord import notices, story
-from adapters.discord.errors import HasThread, UnknownMessage
+from adapters.discord.acknowledging import Acknowledging
+from adapters.discord.errors import HasThread, UnknownInteraction, UnknownMessage
+from adapters.discord.notices import asked_at
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
 from adapters.discord.render import Button, start_again, status
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
+from engine.evolve import fold
 from engine.guild import Guild, Notice
-from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring
+from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain
 from engine.session import Reply, Session
 from schema.events import AccessAsked, AccessDecided, Received
 
@@ -27,12 +30,18 @@ MOST_PARTS = 50
 """A file that would need more is not posted: half a gigabyte is not read in Discord."""
 
 _EXPLAINED = ("refused-budget", "refused-empty", "refused-too_long", "refused-queue_full")
-"""Refusals of a message that are said in the thread. That others may not decide in it is not, or talk among people would be."""
+"""Refusals of a message, or of what it was edited to, that are said in the thread. That others may not decide in it is not, or
+talk among people would be.
+"""
 
 _TRANSCRIPT = "transcript.jsonl"
 
 _NONCE_LIFE = 120_000_000
 """µs in which Discord surely remembers a nonce; "a few minutes" by its documentation."""
+
+
+_ACKNOWLEDGED_WITHIN = 10_000_000
+"""µs after which an interaction is acknowledged or never will be; Discord gives three seconds."""
 
 
 class Tokens(Protocol):
@@ -50,10 +59,19 @@ class Tokens(Protocol):
 class DiscordChat:
     """`engine.ports.Chat`."""
 
-    def __init__(self, rest: Rest, log: EventLog, keyring: Keyring, tokens: Tokens, options: Options) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        log: EventLog,
+        keyring: Keyring,
+        tokens: Tokens,
+        acknowledging: Acknowledging,
+        options: Options,
+    ) -> None:
         self._rest = rest
         self._log = log
         self._tokens = tokens
+        self._acknowledging = acknowledging
         self._now = options.now
         self._owner_channels = options.owner_channels
         self._servers: dict[str, str] = {}
@@ -118,6 +136,9 @@ class DiscordChat:
     async def _tell(self, session: Session, reply: Reply, asked: Received) -> bool:
         refused = reply.what.startswith("refused-")
         match asked.what:
+            case "edit" if reply.what in _EXPLAINED:
+                await self._explain(session, reply, asked)
+                return True
             case "edit" | "delete" | "thread" | "thread_deleted" | "thread_forbidden":
                 return True
             case "message":
@@ -128,20 +149,31 @@ class DiscordChat:
                 if reply.what in _EXPLAINED:
                     await self._explain(session, reply, asked)
                 return True
-            case "component" if not refused and reply.what not in {"stopping", "started", "start-failed"}:
+            case "component" if not refused and self._is_seen(session, reply, asked):
                 return True
             case _:
                 words = await self._story(session, reply) if reply.what == "audit" else self._words(session, reply)
                 return await self._whisper(asked, words)
 
+    @staticmethod
+    def _is_seen(session: Session, reply: Reply, asked: Received) -> bool:
+        """Whether whoever pressed a button sees by itself what became of it."""
+        return asked.channel == session.thread and reply.what not in {"stopping", "started", "start-failed"}
+
     async def _whisper(self, asked: Received, words: str, buttons: Sequence[Button] = ()) -> bool:
-        """Tell one person; False when they can no longer be answered privately."""
+        """Tell one person; False when they can no longer be answered privately. Raises TryAgain when they cannot be yet."""
+        await self._acknowledging.over(asked.discord_id)
         token = await self._tokens.get(asked.discord_id)
-        if token is None:
-            return False
         answer = self._rest.follow_up if asked.what == "component" else self._rest.answer
-        await answer(token, words, buttons)
-        return True
+        try:
+            if token is not None:
+                await answer(token, words, buttons)
+                return True
+        except (UnknownInteraction, UnknownMessage):
+            pass
+        if self._now() - asked_at(asked.discord_id) < _ACKNOWLEDGED_WITHIN:  # by another process, perhaps
+            raise TryAgain("answering: Discord does not have the acknowledgement yet")
+        return False
 
     async def _explain(self, session: Session, reply: Reply, asked: Received) -> None:
         """Why a message is no prompt, in answer to it."""
@@ -176,6 +208,8 @@ class DiscordChat:
         lines = [status(session, say)]
         if session.turn:
             lines.append(say("status-turn", person=session.turn.by, since=str(session.turn.started // 1_000_000)))
+        if session.shared:
+            lines.append(say("head-shared"))
         if session.tasks:
             lines.append(say("status-tasks", count=session.tasks))
         return "\n".join([*lines, say("status-queue", count=len(session.queue))])
@@ -187,11 +221,21 @@ class DiscordChat:
         asked = await self._asked(reply.to)
         if asked is None or asked.what not in {"command", "component"}:
             return True
-        content, buttons = notices.words(guild, reply, texts(reply.locale))
+        say = texts(reply.locale)
+        listed = reply.what == "sessions"
+        content, buttons = (
+            notices.sessions(await self._running(guild), say) if listed else notices.words(guild, reply, say)
+        )
         try:
             return await self._whisper(asked, content, buttons)
         except GiveUp:
             return False
+
+    async def _running(self, guild: Guild) -> list[Session]:
+        """The sessions of a server that are not closed, the longest first, as the log has them now."""
+        running = await self._log.rows("running")
+        mine = sorted((one for one, value in running.items() if value.startswith(f"{guild.id} ")), key=int)
+        return [fold(await self._log.read_stream(f"session:{one}"), Session()) for one in mine]
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
         """One message, kept up to date. Open ones are posted again when somebody deleted them."""
@@ -258,11 +302,6 @@ class DiscordChat:
         if left_out:
             lines.append(say("handover-left-out", count=len(left_out)))
         return "\n".join(lines)
-
-
-def asked_at(discord_id: str) -> int:
-    """When an id was made, in µs: Discord's ids tell (`notes/discord.md`)."""
-    return ((int(discord_id) >> 22) + 1_420_070_400_000) * 1000
 
 
 def _parts(file: File) -> Iterator[File]:

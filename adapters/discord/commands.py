@@ -1,4 +1,4 @@
-"""The slash commands: `/claude start|stop|status|close|audit` for sessions, `/claude members` and
+"""The slash commands: `/claude start|stop|status|share|unshare|close|audit` for sessions, `/claude members`, `/claude sessions` and
 `/claude add|delete user|owner` for who may use them. Names are the same in every language, descriptions are not.
 """
 
@@ -29,15 +29,8 @@ def build(client: RESTClient) -> SlashCommandBuilder:
     command.set_description_localizations(_japanese("cmd-claude"))
     command.set_integration_types([hikari.ApplicationIntegrationType.GUILD_INSTALL])
     command.set_context_types([hikari.ApplicationContextType.GUILD])
-    for name, options in (
-        ("start", [prompt]),
-        ("stop", []),
-        ("status", []),
-        ("close", []),
-        ("audit", []),
-        ("members", []),
-    ):
-        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", options))
+    for name in ("start", "stop", "status", "share", "unshare", "close", "audit", "members", "sessions"):
+        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", [prompt] if name == "start" else []))
     person = option(
         type=kind.USER,
         name="person",

@@ -9,7 +9,13 @@ LONGEST = 100  # Discord's limit (`notes/discord.md` §5)
 _VERSION = "v1"
 SERVER_KINDS = frozenset({"approve", "refuse", "confirm"})
 """What is asked of a server, and not of a session."""
-KINDS = SERVER_KINDS | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "again"}
+ANYWHERE = frozenset({"end"})
+"""What is asked of a session from outside its thread: the id says of which."""
+KINDS = (
+    SERVER_KINDS
+    | ANYWHERE
+    | {"stop", "allow", "always", "deny", "remove", "continue", "retry", "close", "leave", "again"}
+)
 
 
 class Pressed(msgspec.Struct, frozen=True):

@@ -17,6 +17,10 @@ class UnknownMessage(GiveUp):
     """Raised when a message is not there (any more)."""
 
 
+class UnknownInteraction(GiveUp):
+    """Raised when Discord knows of nothing to answer (any more, or yet: it must be acknowledged first)."""
+
+
 class UnknownChannel(GiveUp):
     """Raised when a channel or thread is not there (any more)."""
 
@@ -45,6 +49,8 @@ class Locked(GiveUp):
 _BY_CODE: dict[int, type[GiveUp | TryAgain]] = {
     10003: UnknownChannel,
     10008: UnknownMessage,
+    10015: UnknownInteraction,
+    10062: UnknownInteraction,
     30046: TryAgain,  # too many edits of messages older than an hour
     50001: Forbidden,  # missing access
     50006: Unacceptable,  # an empty message

@@ -15,6 +15,7 @@ import hikari
 import structlog
 
 from adapters.discord import arrivals
+from adapters.discord.acknowledging import Acknowledging
 from adapters.discord.arrivals import LARGEST_PASTE, Arrival, Payload, Seen
 from adapters.discord.chat import Tokens
 from adapters.discord.errors import Forbidden, UnknownChannel, discord_call
@@ -50,6 +51,7 @@ class Ingress:
         keyring: Keyring,
         tokens: Tokens,
         pace: Pace,
+        acknowledging: Acknowledging,
         options: Options,
     ) -> None:
         self._bot = bot
@@ -57,6 +59,7 @@ class Ingress:
         self._keyring = keyring
         self._tokens = tokens
         self._pace = pace
+        self._acknowledging = acknowledging
         self._guilds = options.guilds
         self._asks_owner = not options.owners
         self._incarnation = options.incarnation
@@ -166,15 +169,16 @@ class Ingress:
         if seen.guild_id not in self._guilds:
             await self._refuse(arrival, "elsewhere")
             return
-        recorded = None
-        with anyio.move_on_after(RECORD_SECONDS):
-            recorded = await self._recorded(arrival, seen, payload)
-        if recorded is None:
-            await self._refuse(arrival, "not-recorded")
-            return
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._quietly, self._acknowledge, recorded)
-            tasks.start_soon(self._quietly, self._keep_token, recorded)
+        with self._acknowledging.of(arrival.discord_id):
+            recorded = None
+            with anyio.move_on_after(RECORD_SECONDS):
+                recorded = await self._recorded(arrival, seen, payload)
+            if recorded is None:
+                await self._refuse(arrival, "not-recorded")
+                return
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._quietly, self._acknowledge, recorded)
+                tasks.start_soon(self._quietly, self._keep_token, recorded)
 
     async def _recorded(self, arrival: Arrival, seen: Seen, payload: Payload) -> Arrival | None:
         """What was recorded; None when nothing could be."""

@@ -4,7 +4,7 @@ What Claude says is Markdown of its own; what tools print and people type is sho
 ours. Nothing pings but the one person whom a card names (the writer sees to that).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -24,6 +24,7 @@ _FAILED_LINES = 8
 _FAILED_CHARACTERS = 900
 _NOTICE_CHARACTERS = 1500
 _QUEUED_CHARACTERS = 160
+_REASON_CHARACTERS = 400
 _CURSOR = " ▌"
 _NOTHING = "\u200b"
 
@@ -148,6 +149,8 @@ def start_again(session: Session, say: Texts) -> Button:
 def status(session: Session, say: Texts) -> str:
     """How the session stands, in one sentence."""
     match session.phase:
+        case Phase.WAITING if session.resting:
+            return say("head-left")
         case Phase.WAITING if session.place:
             return say("head-waiting", place=session.place)
         case Phase.NEW | Phase.REQUESTED | Phase.WAITING:
@@ -163,12 +166,22 @@ def status(session: Session, say: Texts) -> str:
 
 def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
+    failure = session.failures.get("attach")
+    if session.phase is Phase.PROVISIONING and failure:
+        lines.append(say("reason", reason=plain(failure.why, _REASON_CHARACTERS)))
     if session.model:
         lines.append(say("head-model", model=plain(session.model)))
-    if session.ready and not session.isolated:
+    if session.shared:
+        lines.append(say("head-shared"))
+    if session.ready and session.open_walls:
+        lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
+    elif session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
-    ended = session.closing or session.closed
-    return View(body="\n".join(lines), buttons=() if ended else (_button(session, say, "close"),))
+    if session.closing or session.closed:
+        return View(body="\n".join(lines))
+    waits = session.place and not session.resting
+    leave = (_button(session, say, "leave"),) if waits else ()
+    return View(body="\n".join(lines), buttons=(_button(session, say, "close"), *leave))
 
 
 # --- a turn ----------------------------------------------------------------------------------------------------------
@@ -190,6 +203,8 @@ def _footer(card: TurnCard, say: Texts) -> str:  # noqa: PLR0911 - one line per 
             return say("turn-stopping")
         case "" if card.asking:
             return say("turn-asking")
+        case "" if card.facts and isinstance(card.facts[-1], f.Retrying):
+            return _retrying(card.facts[-1], say)
         case "":
             return say("turn-working", person=card.by, since=str(card.started // 1_000_000))
         case "stopped" if card.stopping:
@@ -200,6 +215,12 @@ def _footer(card: TurnCard, say: Texts) -> str:  # noqa: PLR0911 - one line per 
             return say("turn-failed", reason=plain(card.reason, 30), took=took)
         case outcome:
             return say.either(f"turn-{outcome}", "turn-completed", took=took)
+
+
+def _retrying(fact: f.Retrying, say: Texts) -> str:
+    """Said as long as it is so: ten lines about ten tries would stay for ever."""
+    status = str(fact.status) if fact.status else say("retrying-no-answer")
+    return say("retrying", status=status, attempt=fact.attempt, limit=fact.limit)
 
 
 def _duration(microseconds: int, say: Texts) -> str:
@@ -217,9 +238,6 @@ def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one
             return f"-# {level}🔧 **{plain(fact.name, 80)}** {inline_code(opened(fact.summary))}\n"
         case f.ToolReturned():
             return _returned(fact, opened(fact.output), say)
-        case f.Retrying():
-            status = str(fact.status) if fact.status else say("retrying-no-answer")
-            return say("retrying", status=status, attempt=fact.attempt, limit=fact.limit) + "\n"
         case f.Noticed():
             return _notice(f"notice-{fact.what}", opened(fact.text), say) + "\n"
         case f.DiskFilled():
@@ -293,13 +311,26 @@ def _cut(card: CutCard, session: Session, say: Texts) -> View:
 def _note(card: NoteCard, opened: Open, say: Texts) -> str:
     if card.what.startswith("notice-"):
         return _notice(card.what, opened(card.text), say)
-    detail = say.either(f"lost-{card.detail}", "lost-gone") if card.what == "sandbox-lost" else plain(card.detail)
+    match card.what:
+        case "sandbox-lost":
+            detail = say.either(f"lost-{card.detail}", "lost-gone")
+        case "sandbox-unwalled":
+            detail = _walls(card.detail.split(), say)
+        case _:
+            detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)
+    if card.reason:
+        told += "\n" + say("reason", reason=plain(card.reason, _REASON_CHARACTERS))
     why = opened(card.text).strip()
     return f"{told}\n{block(why[:_FAILED_CHARACTERS], 'text')}" if why else told
 
 
 # --- small things ----------------------------------------------------------------------------------------------------
+
+
+def _walls(walls: Iterable[str], say: Texts) -> str:
+    """What is behind each of them."""
+    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in walls)
 
 
 def _button(session: Session, say: Texts, kind: str, about: str = "", *, style: str = "secondary") -> Button:

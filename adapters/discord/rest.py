@@ -12,6 +12,7 @@ from adapters.discord.pace import PAGE_REQUESTS, Bursts, Pace
 from adapters.discord.render import Button
 from engine.ports import File
 
+_ROW = 5  # buttons, at most
 _STYLES: dict[str, hikari.InteractiveButtonTypesT] = {
     "primary": hikari.ButtonStyle.PRIMARY,
     "secondary": hikari.ButtonStyle.SECONDARY,
@@ -190,12 +191,13 @@ class Rest:
             )
 
     def _rows(self, buttons: Sequence[Button]) -> list[MessageActionRowBuilder]:
-        if not buttons:
-            return []
-        row = self._client.build_message_action_row()
-        for button in buttons:
-            row.add_interactive_button(_STYLES[button.style], button.custom_id, label=button.label)
-        return [row]
+        rows: list[MessageActionRowBuilder] = []
+        for first in range(0, len(buttons), _ROW):
+            row = self._client.build_message_action_row()
+            for button in buttons[first : first + _ROW]:
+                row.add_interactive_button(_STYLES[button.style], button.custom_id, label=button.label)
+            rows.append(row)
+        return rows
 
 
 def _users(mention: str | Sequence[str]) -> list[int] | bool:

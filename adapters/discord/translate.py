@@ -112,6 +112,8 @@ def _server_slash(data: _Data) -> c.GuildCommand:
     person = next((str(one.value) for one in of.options if one.name == "person"), "")
     if sub.name == "members":
         return c.ListMembers()
+    if sub.name == "sessions":
+        return c.ListSessions()
     if of.name not in {c.Role.USER, c.Role.OWNER} or not (person.isascii() and person.isdecimal()):
         return _MALFORMED
     role = c.Role(of.name)
@@ -131,7 +133,7 @@ def _server_press(pressed: custom_ids.Pressed) -> c.GuildCommand:
             return c.Confirm()
 
 
-def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
+def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:  # noqa: PLR0911 - one line per command
     sub = payload.data.options[0] if payload.data and payload.data.options else _Option()
     match sub.name:
         case "start":
@@ -147,6 +149,8 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:
             return c.TellStory()
         case "close":
             return c.Close()
+        case "share" | "unshare":
+            return c.Share(shared=sub.name == "share")
         case name:
             return c.Reject(reason=c.Reason.MALFORMED, detail=ascii(name)[:40])
 
@@ -160,8 +164,10 @@ def _component(received: Received, payload: Payload, seal: Seal) -> c.Command:  
     if pressed.session != received.session:
         return _MALFORMED
     match pressed.kind:
-        case "close":
+        case "close" | "end":
             return c.Close()
+        case "leave":
+            return c.Leave()
         case "remove":
             return c.Remove(prompt=pressed.about)
         case "allow" | "always" | "deny":

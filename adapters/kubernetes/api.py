@@ -6,11 +6,13 @@ service account in a pod, a kubeconfig elsewhere; read again when the server doe
 """
 
 import importlib
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
@@ -66,6 +68,9 @@ def refusal(status: int, body: bytes, doing: str) -> ApiError:
 _BY_WORDS = {
     "admission webhook": ("a rule of the cluster forbids it", True),
     "ValidatingAdmissionPolicy": ("a rule of the cluster forbids it", True),
+    "failed calling webhook": ("a webhook of the cluster does not answer", False),
+    "is forbidden: maximum": ("the namespace's limits do not allow it", True),
+    "is forbidden: minimum": ("the namespace's limits do not allow it", True),
     "violates PodSecurity": ("the namespace does not allow such pods", True),
     "exceeded quota": ("the namespace's quota is used up", False),
     "status unknown for quota": ("the namespace is being set up", False),
@@ -102,9 +107,16 @@ class Api:
         self._access = access
 
     @property
-    def server(self) -> str:
-        """The server's address."""
-        return self._access.url("")
+    def server(self) -> tuple[str, int]:
+        """The server's host and port."""
+        parts = urlsplit(self._access.url(""))
+        return parts.hostname or "", parts.port or 443
+
+    def own_address(self) -> str:
+        """The address of this machine, or pod, on the way to the server. Raises OSError."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # asks the routing table; nothing is sent
+            probe.connect(self.server)
+            return str(probe.getsockname()[0])
 
     async def request(
         self, method: str, path: str, doing: str, *, body: object = None, query: Query = (), kind: str = _JSON

@@ -5,10 +5,8 @@ The gateway of a playground runs on this machine, so the wall has one more hole:
 
 import ipaddress
 import os
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 
@@ -36,29 +34,27 @@ async def prepare(kubeconfig: Path, base: Path, *, pods: int, gateway_host: str 
         address = gateway_host or _address(api)
         for document in manifests.sandboxes(base / "sandboxes.yaml", NAMESPACE, pods):
             await manifests.apply(api, document)
-        await manifests.apply(api, _gateway_policy(address, port))
+        await manifests.apply(api, gateway_policy(NAMESPACE, address, port))
         await manifests.until_ready(api, NAMESPACE)
         return address
 
 
 def _address(api: Api) -> str:
     """The address of this machine on the way to the API server: pods of a cluster nearby reach it, too."""
-    server = urlsplit(api.server)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # asks the routing table; nothing is sent
-        probe.connect((server.hostname, server.port or 443))
-        address = str(probe.getsockname()[0])
+    address = api.own_address()
     if ipaddress.ip_address(address).is_loopback:
         raise GiveUp("which address of this machine pods can reach is not known: say it, with --gateway-host")
     return address
 
 
-def _gateway_policy(address: str, port: int) -> dict[str, Any]:
+def gateway_policy(namespace: str, address: str, port: int) -> dict[str, Any]:
+    """One more hole in the walls of a namespace, for a gateway that is not in the cluster."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {
             "name": "playground",
-            "namespace": NAMESPACE,
+            "namespace": namespace,
             "labels": {"app.kubernetes.io/part-of": "discord-claude"},
         },
         "spec": {

@@ -2,7 +2,7 @@
 
 It promises that a pod is ours by its label or not touched, that it is named for its reservation and never made a second time
 once it has been up, and that it counts as gone only when a consistent GET does not find it. The configuration, which holds a
-session's token, goes into the pod over exec: it stands in no object of the cluster.
+session's token, goes into the pod over exec, once it has passed the gate: it stands in no object of the cluster.
 """
 
 import hashlib
@@ -10,21 +10,30 @@ import re
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
+import msgspec
 
-from adapters.kubernetes.api import Api, ApiError
+from adapters.kubernetes.api import Api, ApiError, printable
 from adapters.kubernetes.exec import PodProcess, execute
+from adapters.kubernetes.gate import PROGRAM, Gate, Place
+from adapters.kubernetes.probe import Target
 from adapters.kubernetes.standing import Standing, standing
 from adapters.kubernetes.template import CONTAINER, INSTALLATION, Template
-from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, TryAgain
+from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, Started, TryAgain
+from schema.events import Check
 
 _EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # the supervisor's own name for it
 _START_SECONDS = 20  # one try: whoever waits learns why, and tries again
 _CONFIGURE_SECONDS = 20
 _DELETE_SECONDS = 60
 _INTERRUPT_SECONDS = 5
+_PROBE_SECONDS = 15
+_ANSWER_BYTES = 4096
+_KUBELET = 10_250
+_ANY_PORT = 80  # nothing listens in a sandbox: who is let through is refused
 _PAUSE_SECONDS = (0.2, 15.0)  # between two tries to watch: at first, and at most
 
 Json = Mapping[str, Any]
@@ -35,32 +44,43 @@ CLI = "/usr/local/bin/claude"
 
 
 class KubernetesSandbox:
-    """`engine.ports.Sandbox` in one namespace of a cluster. `installation`: the log's, in the label of every pod of ours."""
+    """`engine.ports.Sandbox` in one namespace of a cluster. `installation`: the log's, in the label of every pod of ours.
+
+    `gate`: what a new sandbox has to pass; None for none.
+    """
 
     supervisor: Sequence[str] = ("python3", "-I", "/opt/discord-claude/supervisor.py")
     isolated = True
 
-    def __init__(self, api: Api, namespace: str, installation: str, template: Template) -> None:
+    def __init__(
+        self, api: Api, namespace: str, installation: str, template: Template, gate: Gate | None = None
+    ) -> None:
         self._api = api
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._installation = installation
         self._template = template
+        self._gate = gate
 
     @property
     def disk_bytes(self) -> int:
         """What a sandbox may fill before its node evicts it."""
         return self._template.disk_bytes
 
-    async def start(self, spec: SandboxSpec) -> None:
+    async def start(self, spec: SandboxSpec) -> Started:
         name = _name(spec.reservation)
         try:
             pod = await self._existing(name) if spec.existed else await self._create(name, spec.session)
             await self._until_running(name, pod)
+            pods = {pod["metadata"]["name"]: pod for pod in (await self._listed())["items"]}
+            gate = None if spec.existed else self._gate
+            checks = await self._pass_gate(name, gate, pods) if gate else ()
         except ApiError as error:
             if error.permanent:
                 raise GiveUp(str(error)) from None
             raise
         await self._configure(spec)
+        addresses = tuple(str(one["ip"]) for one in pods.get(name, {}).get("status", {}).get("podIPs", ()))
+        return Started(checks=tuple(checks), addresses=addresses)
 
     async def _existing(self, name: str) -> Json:
         pod = await self._get(name)
@@ -74,7 +94,10 @@ class KubernetesSandbox:
             return await self._api.request("POST", self._pods, "create the sandbox's pod", body=body)
         except ApiError as error:
             # a quota that is used up is said before that the pod exists
-            pod = await self._get(name) if error.status in (403, 409) else None
+            pod = None
+            if error.status in (403, 409):
+                with suppress(ApiError):  # who may not even look: what was refused first is what is told
+                    pod = await self._get(name)
             if pod is None:
                 raise
         if not self._is_ours(pod):
@@ -110,6 +133,37 @@ class KubernetesSandbox:
                         return
                     case _:  # a bookmark
                         pass
+
+    async def _pass_gate(self, name: str, gate: Gate, pods: Mapping[str, Json]) -> Sequence[Check]:
+        """Nothing of the session is in it yet. `pods`: ours. Raises Unwalled, TryAgain."""
+        near: dict[str, Place] = {}
+        for other, pod in pods.items():
+            status = pod["status"]
+            if other == name:
+                near["kubelet"] = Place(wall="kubelet", host=status["hostIP"], port=_KUBELET)
+            elif standing(pod).running:
+                witness = partial(self._reach, other)
+                near["sandbox"] = Place(wall="sandbox", host=status["podIP"], port=_ANY_PORT, witness=witness)
+        return await gate.pass_through(name, partial(self._reach, name), [*near.values()])
+
+    async def _reach(self, name: str, targets: Sequence[Target], seconds: float) -> Sequence[str]:
+        """What is reached from inside a sandbox. Raises TryAgain, SandboxGone."""
+        question = msgspec.json.encode({"seconds": seconds, "targets": targets}) + b"\n"
+        answer = b""
+        try:
+            with anyio.fail_after(_PROBE_SECONDS):
+                async with self.exec(name, PROGRAM) as process:
+                    await process.write(question)
+                    async for chunk in process:
+                        answer = (answer + chunk)[-_ANSWER_BYTES:]
+                    status, stderr = await process.exit_status()
+            found = msgspec.json.decode(answer, type=list[str])
+        except (TimeoutError, msgspec.MsgspecError):
+            found, status, stderr = [], 0, b"no answer"
+        if len(found) != len(targets):
+            said = printable(stderr.decode(errors="replace")[-200:]) or f"status {status}"
+            raise TryAgain(f"what the sandbox reaches could not be seen: {said}")
+        return found
 
     async def _configure(self, spec: SandboxSpec) -> None:
         header = f"{len(spec.config)} {hashlib.sha256(spec.config).hexdigest()}\n".encode()

@@ -24,7 +24,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, TryAgain
+from engine.ports import GiveUp, SandboxGone, SandboxInfo, SandboxSpec, Started, TryAgain
 
 _DIR_VARIABLE = "SUPERVISOR_DIR"  # the supervisor's own name for it
 _START_SECONDS = 30
@@ -108,10 +108,13 @@ class LocalSandbox:
         """Whether more than a process boundary is around a sandbox."""
         return self._bubblewrap is not None
 
-    async def start(self, spec: SandboxSpec) -> None:
+    async def start(self, spec: SandboxSpec) -> Started:
         sandbox = self._path(spec.reservation)
-        if await anyio.to_thread.run_sync(_alive, sandbox):
-            return
+        if not await anyio.to_thread.run_sync(_alive, sandbox):
+            await self._start(sandbox, spec)
+        return Started()
+
+    async def _start(self, sandbox: Path, spec: SandboxSpec) -> None:
         if spec.existed and not await anyio.to_thread.run_sync(_made, sandbox):
             raise SandboxGone(f"there is no sandbox {spec.reservation} any more")
         try:

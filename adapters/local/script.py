@@ -3,7 +3,7 @@
 It knows nothing of the bot but what Discord shows. Each step says what it waits for, so a step that does not happen is named.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -110,7 +110,7 @@ class Script:
     async def run(self) -> None:
         """Play it. Raises StepError naming the step that did not happen."""
         lines = self._lines
-        await self._start()
+        self.thread = await starts(self._person, self._channel, lines.steps["thread"], lines.write, self._say)
         await self._turn_with_a_question("ask", lines.allow, "wrote")
         await self._prompt(lines.run)
         await self._turn_with_a_question("command", lines.always, "ran")
@@ -118,16 +118,6 @@ class Script:
         self._say(f"{self._person.name}: /claude close")
         await self._person.slash("claude", "close", channel=self.thread)
         await self._sees("closed", lambda one: len(one["attachments"]) > 1)
-
-    async def _start(self) -> None:
-        known = self._person.threads(self._channel)
-        self._say(f"{self._person.name}: /claude start prompt:{self._lines.write}")
-        await self._person.slash("claude", "start", channel=self._channel, prompt=self._lines.write)
-        try:
-            self.thread = await self._person.wait_thread(self._channel, known, STEP_SECONDS)
-        except TimeoutError as error:
-            raise StepError(f"{self._lines.steps['thread']}: {error}") from error
-        self._say(f"✓ {self._lines.steps['thread']}")
 
     async def _prompt(self, text: str) -> None:
         self._say(f"{self._person.name}: {text}")
@@ -153,17 +143,46 @@ class Script:
 
     async def _sees(self, step: str, fits: Callable[[Message], bool], *, once: bool = True) -> Message:
         """Wait for a message that fits and was not seen before (for a step that is over with it)."""
-        name = self._lines.steps[step]
-        try:
-            found = await self._person.wait_message(
-                self.thread, lambda one: one["id"] not in self._seen and fits(one), name, STEP_SECONDS
-            )
-        except TimeoutError as error:
-            raise StepError(str(error)) from error
+        found = await sees(
+            self._person,
+            self.thread,
+            self._lines.steps[step],
+            lambda one: one["id"] not in self._seen and fits(one),
+            self._say,
+        )
         if once:
             self._seen.add(found["id"])
-        self._say(f"✓ {name} — {_gist(found)}")
         return found
+
+
+async def sees(
+    person: Person, channel: str, step: str, fits: Callable[[Message], bool], say: Callable[[str], None]
+) -> Message:
+    """Wait for a message, and say that the step happened. Raises StepError naming it."""
+    try:
+        found = await person.wait_message(channel, fits, step, STEP_SECONDS)
+    except TimeoutError as error:
+        raise StepError(str(error)) from error
+    say(f"✓ {step} — {_gist(found)}")
+    return found
+
+
+async def starts(person: Person, channel: str, step: str, prompt: str, say: Callable[[str], None]) -> str:
+    """Start a session, and wait for its thread. Raises StepError naming the step."""
+    known = person.threads(channel)
+    say(f"{person.name}: /claude start prompt:{prompt}")
+    await person.slash("claude", "start", channel=channel, prompt=prompt)
+    return await opens(person, channel, step, known, say)
+
+
+async def opens(person: Person, channel: str, step: str, known: Sequence[str], say: Callable[[str], None]) -> str:
+    """Wait for a thread that is not among `known`. Raises StepError naming the step."""
+    try:
+        thread = await person.wait_thread(channel, known, STEP_SECONDS)
+    except TimeoutError as error:
+        raise StepError(f"{step}: {error}") from error
+    say(f"✓ {step}")
+    return thread
 
 
 def _labels(message: Message) -> list[str]:

@@ -1,7 +1,9 @@
 """How this program connects: with time-outs on both sides, so that no call waits for ever and no lock outlives a hang."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import anyio
 import asyncpg
 
 if TYPE_CHECKING:  # generic in the stubs only
@@ -17,6 +19,8 @@ STATEMENT_SECONDS = 5.0
 CALL_SECONDS = 10.0
 """When we stop waiting for the server and give the connection up; what became of the statement is then unknown."""
 
+_LEAVE_SECONDS = 2.0
+
 _SETTINGS = {
     "application_name": "discord-claude",
     "jit": "off",
@@ -31,6 +35,15 @@ async def connect(dsn: str) -> Connection:
     return await asyncpg.connect(
         dsn, timeout=CONNECT_SECONDS, command_timeout=CALL_SECONDS, server_settings=_SETTINGS, statement_cache_size=100
     )
+
+
+async def leave(connection: Connection) -> None:
+    """Close it, and wait until the server has let go of what its session held; also when the caller is being cancelled."""
+    with anyio.move_on_after(_LEAVE_SECONDS, shield=True):
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.close()
+            return
+    connection.terminate()
 
 
 def pool(dsn: str, *, size: int = 4) -> Pool:

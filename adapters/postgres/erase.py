@@ -30,7 +30,7 @@ and not exists (select from events as e where e.stream = s.id and e.kind = 'sess
 order by s.id
 """
 # rewritten, because a page of a table keeps what was deleted from it until the place is needed
-_WIPE = ("vacuum full keys", "vacuum full projection_rows", "vacuum full tokens")
+_WIPE = ("vacuum full keys", "vacuum full kept_files", "vacuum full projection_rows", "vacuum full tokens")
 # what the write-ahead log holds goes with its segments: they are of no use once a checkpoint stands behind them
 _RECYCLE = ("select pg_switch_wal()", "checkpoint", "select pg_switch_wal()", "checkpoint")
 

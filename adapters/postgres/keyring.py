@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from adapters.postgres import errors
 from adapters.postgres.connect import Pool
-from adapters.sealing import Cipher, MasterKey, new_key, open_text, seal_text
+from adapters.sealing import Cipher, MasterKey, new_key, open_data, seal_data
 from engine.ports import GiveUp
 from schema.sealed import Sealed, key_id
 
@@ -21,9 +21,15 @@ _FRESH_SECONDS = 60.0
 _CHECK = "select key_check from installation"
 _SET_CHECK = "update installation set key_check = $1 where key_check is null"
 _FIND = "select id, scope, person, wrapped from keys where scope = $1 and person = $2"
-_ADD = """
-insert into keys (scope, person, wrapped) values ($1, $2, $3) on conflict (scope, person) do nothing
-returning id, scope, person, wrapped
+_FIND_OR_ADD = """
+with added as (
+    insert into keys (scope, person, wrapped)
+    select $1, $2, $3 where not exists (select from keys where scope = $1 and person = $2)
+    on conflict (scope, person) do nothing returning id, scope, person, wrapped
+)
+select id, scope, person, wrapped from added
+union all
+select id, scope, person, wrapped from keys where scope = $1 and person = $2
 """
 _LOAD = "select id, scope, person, wrapped from keys where id = $1"
 _DESTROY = "update keys set wrapped = null, destroyed_at = $3 where scope = $1 and person = $2 and wrapped is not null"
@@ -58,11 +64,20 @@ class PostgresKeyring:
         return number
 
     def seal(self, key: int, text: str) -> Sealed:
+        return self.seal_data(key, text.encode())
+
+    def seal_data(self, key: int, data: bytes) -> Sealed:
+        """A box for what is no text, under a key that was prepared."""
         cipher = self._keys[key].cipher
         assert cipher is not None, "sealed under a key that is not prepared"
-        return seal_text(cipher, key, text)
+        return seal_data(cipher, key, data)
 
     async def open(self, box: Sealed) -> str | None:
+        data = await self.open_data(box)
+        return None if data is None else data.decode()
+
+    async def open_data(self, box: Sealed) -> bytes | None:
+        """What is in a box; None when its key was destroyed. Raises TryAgain, GiveUp."""
         try:
             number = key_id(box)
         except ValueError as error:
@@ -74,7 +89,7 @@ class PostgresKeyring:
             if not rows:
                 raise GiveUp(f"a text is sealed under key {number}, which this database does not have")
             cipher = self._keep(rows[0])
-        return None if cipher is None else open_text(cipher, box)
+        return None if cipher is None else open_data(cipher, box)
 
     async def destroy(self, scope: str, person: str, at: int) -> None:
         """Erase every text under the key for (scope, person), for ever. `at` in µs. Raises TryAgain."""
@@ -86,11 +101,9 @@ class PostgresKeyring:
 
     async def _find_or_add(self, scope: str, person: str) -> tuple[int, Cipher | None]:
         with errors.translated():
-            rows = await self._pool.fetch(_FIND, scope, person)
-            if not rows:
-                wrapped = self._wrapping.seal(new_key(), _about(scope, person))
-                rows = await self._pool.fetch(_ADD, scope, person, wrapped)
-                rows = rows or await self._pool.fetch(_FIND, scope, person)  # that of who was faster
+            wrapped = self._wrapping.seal(new_key(), _about(scope, person))
+            rows = await self._pool.fetch(_FIND_OR_ADD, scope, person, wrapped)
+            rows = rows or await self._pool.fetch(_FIND, scope, person)  # that of who was faster
         return rows[0][0], self._keep(rows[0])
 
     def _fresh(self, number: int) -> Cipher | None:

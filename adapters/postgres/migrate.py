@@ -1,7 +1,7 @@
 """Migrations: numbered SQL files (`schema/migrations`), run once each, in order, never back; in two phases.
 
 What a release adds (`0003_releases.sql`) runs when its first process starts, while older ones go on. What it takes away
-(`0004_releases.after.sql`) runs when every process that lives knows of it: `discord-claude migrate --finish`, or the start of
+(`0005_releases.after.sql`) runs when every process that lives knows of it: `discord-claude migrate --finish`, or the start of
 the first release after it. A new database gets both at once.
 
 All new files run in one transaction under an advisory lock, so any number of processes may start at once and a broken

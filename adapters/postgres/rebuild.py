@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from adapters.postgres import errors
-from adapters.postgres.connect import Connection, Pool, connect
+from adapters.postgres.connect import Connection, Pool, connect, leave
 from adapters.postgres.reader import Reader
 from adapters.postgres.views import Build, Generation, Moved, check_place, live_build
 from engine.ports import GiveUp, TryAgain
@@ -97,7 +97,7 @@ async def rebuild(
             await _build(reader, rows, progress)
             return await _finish(connection, reader, view, build, rows, switch=switch)
         finally:
-            connection.terminate()
+            await leave(connection)  # and the lock with it, for whoever builds next
 
 
 async def catch_up(dsn: str, reader: Reader, view: Keyed) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from adapters.local import people_script
 from adapters.local.script import LANGUAGES
 
 SECONDS = 100
@@ -78,6 +79,26 @@ def test_the_script_plays_a_whole_conversation(language: str, tmp_path: Path) ->
     assert f"@{LANGUAGES[language].person}" in played.stdout
     assert "<@" not in played.stdout
     assert not _arguments(_of(tmp_path))
+
+
+@pytest.mark.cli
+@pytest.mark.parametrize("language", sorted(people_script.LANGUAGES))
+def test_the_script_of_people_plays_from_the_first_request_to_the_removal(language: str, tmp_path: Path) -> None:
+    played = _run("playground", "--folder", str(tmp_path / "p"), "--script", "people", "--lang", language)
+    assert played.returncode == 0, played.stdout + played.stderr
+    happened = [line.partition("✓ ")[2].partition(" — ")[0] for line in played.stdout.splitlines() if "✓ " in line]
+    assert list(dict.fromkeys(happened)) == list(people_script.LANGUAGES[language].steps.values())
+    assert "<@" not in played.stdout
+    assert not _arguments(_of(tmp_path))
+
+
+def test_an_unknown_script_is_refused(tmp_path: Path) -> None:
+    refused = _run("playground", "--folder", str(tmp_path / "p"), "--script", "dogs")
+    assert refused.returncode == 2
+    assert "conversation and people" in refused.stderr
+    refused = _run("playground", "people", "--folder", str(tmp_path / "p"))
+    assert refused.returncode == 2
+    assert "--script people" in refused.stderr
 
 
 @pytest.mark.cli

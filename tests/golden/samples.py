@@ -46,11 +46,15 @@ def _value(name: str, kind: Any) -> Any:
     if get_origin(kind) in {Union, types.UnionType}:
         return _value(name, get_args(kind)[0])
     if get_origin(kind) is tuple:
-        return tuple([f"{name} 1", f"{name} 2"] if get_args(kind)[0] is str else _facts())
+        return tuple(_several(name, get_args(kind)[0]))
     return {str: f"a {name}", int: len(name) + 1_000_000, bool: True}[kind]
 
 
-def _facts() -> list[Fact]:
+def _several(name: str, kind: Any) -> list[Any]:
+    if kind is str:
+        return [f"{name} 1", f"{name} 2"]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [sample(kind, full=True), sample(kind, full=False)]
     return [Said(text=BOX, parent="toolu_1"), TurnFinished(prompts=("1",), error=False, reason="completed")]
 
 
@@ -68,7 +72,8 @@ def _fields(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_fields(item) for item in value]  # pyright: ignore[reportUnknownVariableType] - anything
     if isinstance(value, msgspec.Struct):
-        tag = {str(value.__struct_config__.tag_field): value.__struct_config__.tag}
+        config = value.__struct_config__
+        tag = {config.tag_field: config.tag} if config.tag_field else {}
         return tag | {name: _fields(getattr(value, name)) for name in value.__struct_fields__}
     return value
 

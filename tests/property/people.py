@@ -11,11 +11,13 @@ from engine.commands import (
     Close,
     Command,
     Edit,
+    Leave,
     Reason,
     Reject,
     Remove,
     Resolve,
     Role,
+    Share,
     ShowStatus,
     Start,
     Stop,
@@ -81,6 +83,7 @@ class People:
             (self._stop, 6),
             (self._rare, 0.7),
             (self._close, 0.3),
+            (self._leave, 0.6),
         ]
 
     def _name(self) -> str:
@@ -119,6 +122,9 @@ class People:
     def _stop(self, session: str, item: int, _size: int) -> Command:
         return Stop(turn=None if item % 2 else max(0, self._seen.state(session).turns - item // 2 % 2))
 
+    def _leave(self, _session: str, _item: int, _size: int) -> Command:
+        return Leave()
+
     def _close(self, _session: str, _item: int, _size: int) -> Command:
         return Close()
 
@@ -126,6 +132,8 @@ class People:
         whats = ("archived", "unarchived", "locked", "unlocked", "unarchived", "forbidden", "unlocked", "deleted")
         rare: tuple[Callable[[], Command], ...] = (
             ShowStatus,
+            partial(Share, shared=item % 4 > 0),
+            partial(Share, shared=item % 4 > 0),
             partial(Reject, reason=Reason.MALFORMED),
             partial(Start, guild="g", channel="c", prompt=self._name(), text=self._text(size)),
             *[partial(ChangeThread, what=what) for what in whats],

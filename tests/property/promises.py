@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 from schema import events as e
 from schema.envelope import Recorded
@@ -35,6 +36,8 @@ def check_slots(events: Iterable[e.Event], alive: set[str], limit: int) -> None:
                 assert waiting.pop(0) == session, "not first come, first served"
                 held.add(reservation)
                 assert len(held) <= limit
+            case e.Moved(session=session, place=place):
+                assert waiting.index(session) + 1 == place
             case e.Released(reservation=reservation):
                 held.remove(reservation)
             case _:
@@ -80,6 +83,7 @@ class Roles:
     def __init__(self) -> None:
         self.roles: dict[str, str] = {}
         self.starters: dict[str, str] = {}
+        self.shared: set[str] = set()
         self.removed: list[tuple[str, list[str]]] = []
         """Who was removed, and which sessions of theirs were open then."""
 
@@ -105,14 +109,29 @@ class Roles:
                 self.starters[one.stream] = by
             case e.Closed():
                 self.starters.pop(one.stream, None)
+            case e.Shared() | e.Unshared():
+                self._share(one.stream, one.event)
             case act if isinstance(act, _ACTS) and act.by and not isinstance(cause, e.Dismissed):
-                assert self.roles.get(act.by) == "owner" or (
-                    act.by in self.roles and act.by == self.starters[one.stream]
-                )
+                self._check_act(one.stream, act)
             case _:
                 pass
         if self.roles:
             assert "owner" in self.roles.values(), "nobody is left who can let people in"
+
+    def _decides(self, stream: str, by: str) -> bool:
+        """Whether somebody may do anything there."""
+        return self.roles.get(by) == "owner" or (by in self.roles and by == self.starters[stream])
+
+    def _share(self, stream: str, event: e.Shared | e.Unshared) -> None:
+        assert self._decides(stream, event.by), "shared by a guest"
+        change = self.shared.add if isinstance(event, e.Shared) else self.shared.discard
+        change(stream)
+
+    def _check_act(self, stream: str, act: Any) -> None:
+        if isinstance(act, e.CloseAsked) and act.why == "deleted":
+            return  # the thread, which Discord let them
+        guest = act.by in self.roles and stream in self.shared and not isinstance(act, e.CloseAsked)
+        assert self._decides(stream, act.by) or guest, f"{act} by somebody who may not"
 
     def _take(self, taken: e.RoleTaken) -> None:
         assert self.roles.get(taken.by) == "owner"

@@ -166,7 +166,7 @@ class Process:
         world = World(
             log=self.log,
             translator=_Translator(stage),
-            performer=Performer(_Chat(self), _Agent(self)),
+            performer=Performer(_Chat(self), _Agent(self), _Keeper()),
             now=lambda: stage.now,
             failed=self._failed,
         )
@@ -231,6 +231,13 @@ class _Translator:
         assert isinstance(event, e.Received)
         command, by = self._stage.commands[int(unbox(event.raw))]
         return command, Context(at=received.at, by=by, locale=event.locale, cause=received.position)
+
+
+class _Keeper:
+    """Nobody needs it here: Discord takes all files."""
+
+    async def keep(self, session: Session, files: Sequence[File]) -> int:
+        raise NotImplementedError
 
 
 class _Chat:

@@ -105,9 +105,11 @@ async def _close_all(stage: Stage, theatre: Theatre) -> None:
 
 def _check_settled(stage: Stage) -> None:
     assert not stage.unanswered, "something wants an outcome and has none"
+    line = slots.fold(stage.store.streams.get(slots.STREAM, []), slots.Slots())
     for session in stage.sessions:
         state = stage.state(session)
         assert not state.replies
+        assert state.place == line.place(session), "somebody does not know their place"
         known: Sequence[str] = [prompt for prompt, fate in fates(stage.events(session)).items() if fate == "started"]
         if not state.closed:
             mine = set(fates(stage.events(session)))

@@ -105,10 +105,11 @@ class Deciders(RuleBasedStateMachine):
         for running in world.running.values():
             assert running.waits or isinstance(running.effect, Attach), running
         assert not state.replies
+        assert state.place == world.slots.place(session), "somebody does not know their place"
         if state.turn and not state.closed:
             assert any(not ask.choice for ask in state.asks), "a turn that nobody ends"
         exhausted = state.crashes >= CRASH_LIMIT or state.losses >= LOSS_LIMIT
-        held = state.closed or state.cut or exhausted or state.asks or state.place
+        held = state.closed or state.cut or exhausted or state.asks or state.place or state.resting
         for prompt, fate in fates(world.events(session)).items():
             assert held or fate in {"removed", "started"}, f"{prompt} is {fate} for ever"
             assert fate != "removed" or not world.executed[prompt], f"{prompt} was taken back, and executed"

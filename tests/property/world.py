@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine import line, slots
-from engine.commands import Command, Context, Grant, Policy, Report, Role, Tick
+from engine.commands import Command, Context, GuildCommand, Policy, Report, Role, Tick
 from engine.decide import decide
 from engine.evolve import evolve, fold
+from engine.mail import command as asked_by
 from engine.ports import Fenced, GiveUp, SandboxGone, TryAgain
 from engine.retry import delay
 from engine.session import Phase, Session
@@ -118,7 +119,8 @@ class World:
         self._give_work(session, self.position, command, by)
         return self.position
 
-    def _give_work(self, session: str, position: int, command: Command, by: str) -> None:
+    def _give_work(self, session: str, position: int, command: Command | GuildCommand, by: str) -> None:
+        assert isinstance(command, Command)
         context = Context(at=self.now, by=by, role=ROLES.get(by, Role.STRANGER), cause=position, policy=POLICY)
         self.work.setdefault(session, {})[position] = (command, context)
         self.sessions.setdefault(session, Session())
@@ -178,8 +180,9 @@ class World:
     def _append_slots(self, session: str, event: e.SlotsEvent) -> None:
         recorded = self._record(slots.STREAM, event, self.now, 0)
         self.slots = slots.evolve(self.slots, event)
-        if isinstance(event, e.Granted) and event.session != session:
-            self._give_work(event.session, recorded.position, Grant(reservation=event.reservation), "")
+        asked = asked_by(recorded)
+        if asked and isinstance(event, e.Granted | e.Moved) and event.session != session:
+            self._give_work(event.session, recorded.position, asked[0], "")
 
     def _record(self, stream: str, event: e.Event, at: int, cause: int) -> Recorded:
         self.position += 1

@@ -36,10 +36,10 @@ _END_SECONDS = 1
 
 
 class Policy(Protocol):
-    """Which reservations are open."""
+    """Which session tokens are good, and from where (`reservations.py`)."""
 
-    async def is_open(self, session: str, reservation: str) -> bool:
-        """Whether this session holds this reservation now. Raises TryAgain."""
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
+        """Whether this session holds this reservation now, and its sandbox may connect from `address`. Raises TryAgain."""
         ...
 
 
@@ -100,11 +100,11 @@ class Gateway:
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         known = tokens.read(self._config.secret, _token(request))
         try:
-            good = known is not None and await self._policy.is_open(*known)
+            good = known is not None and await self._policy.is_open(*known, request.remote or "")
         except TryAgain as error:  # a status that the CLI tries again
             return _error(529, "overloaded_error", str(error))
         if known is None or not good:
-            return _refuse("this session token is not (any more) good for anything")
+            return _refuse("this session token is not (any more) good for anything, or not from here")
         session, reservation = known
         try:
             with self._limits.admit(session):

@@ -9,8 +9,9 @@ import base64
 import binascii
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
@@ -33,10 +34,10 @@ _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.
 
 
 class Policy(Protocol):
-    """Which reservations are open."""
+    """Which session tokens are good, and from where (`reservations.py`)."""
 
-    async def is_open(self, session: str, reservation: str) -> bool:
-        """Whether this session holds this reservation now. Raises TryAgain."""
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
+        """Whether this session holds this reservation now, and its sandbox may connect from `address`. Raises TryAgain."""
         ...
 
 
@@ -89,22 +90,25 @@ class Tunnels:
             with suppress(*_BROKEN):
                 try:
                     asked, early = await _read_head(client)
-                    session, reservation = await self._admit(asked)
+                    address = str(client.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - no Django here
+                    session, reservation = await self._admit(asked, address)
                     async with self._counted(session), await self._reach(session, asked) as server:
                         await client.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
                         await server.send(early)
-                        await self._join(client, server, session, reservation)
+                        await self._join(client, server, partial(self._policy.is_open, session, reservation, address))
                 except Refused as refusal:
                     await client.send(_answer(refusal))
 
-    async def _admit(self, asked: Asked) -> tuple[str, str]:
+    async def _admit(self, asked: Asked, address: str) -> tuple[str, str]:
         known = tokens.read(self._secret, asked.token)
         try:
-            good = known is not None and await self._policy.is_open(*known)
+            good = known is not None and await self._policy.is_open(*known, address)
         except TryAgain as error:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"try again: {error}") from None
         if known is None or not good:
-            raise Refused(HTTPStatus.FORBIDDEN, "this session token is not (any more) good for anything")
+            raise Refused(
+                HTTPStatus.FORBIDDEN, "this session token is not (any more) good for anything, or not from here"
+            )
         return known
 
     @asynccontextmanager
@@ -137,21 +141,22 @@ class Tunnels:
         except (OSError, TimeoutError, UnicodeError) as error:
             raise Refused(HTTPStatus.BAD_GATEWAY, f"{where} cannot be reached ({type(error).__name__})") from None
 
-    async def _join(self, client: SocketStream, server: SocketStream, session: str, reservation: str) -> None:
+    async def _join(self, client: SocketStream, server: SocketStream, is_open: Callable[[], Awaitable[bool]]) -> None:
         """Pass bytes on, both ways, until both are done, nothing came for long, or the reservation is over."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch, session, reservation, tasks.cancel_scope)
+            tasks.start_soon(_watch, is_open, tasks.cancel_scope)
             async with anyio.create_task_group() as ways:
                 ways.start_soon(_pass_on, client, server, ways.cancel_scope)
                 ways.start_soon(_pass_on, server, client, ways.cancel_scope)
             tasks.cancel_scope.cancel()
 
-    async def _watch(self, session: str, reservation: str, scope: anyio.CancelScope) -> None:
-        while True:
-            await anyio.sleep(_LOOK_SECONDS)
-            with suppress(TryAgain):  # who cannot be asked about has not ended
-                if not await self._policy.is_open(session, reservation):
-                    scope.cancel()
+
+async def _watch(is_open: Callable[[], Awaitable[bool]], scope: anyio.CancelScope) -> None:
+    while True:
+        await anyio.sleep(_LOOK_SECONDS)
+        with suppress(TryAgain):  # who cannot be asked about has not ended
+            if not await is_open():
+                scope.cancel()
 
 
 async def _read_head(client: SocketStream) -> tuple[Asked, bytes]:

@@ -152,12 +152,13 @@ class Server:
             raise DiscordError(400, 50083, "Thread is archived")
         self._limit_old_edits(message)
         content = asked["content"] if asked.get("content") is not None else message["content"]
-        _check(content, asked | {"components": asked.get("components") or message["components"]}, files)
+        left = [*message["attachments"], *files]
+        _check(content, asked | {"components": asked.get("components") or message["components"]}, left)
         changed = message | {"content": content, "edited_timestamp": shapes.timestamp(self.clock())}
         if asked.get("components") is not None:
             changed["components"] = shapes.number_components(asked["components"])
         if files:
-            changed["attachments"] = [*message["attachments"], *files]
+            changed["attachments"] = left
         self.store.put("message", identity, changed)
         await self.tell("MESSAGE_UPDATE", changed)
         return changed

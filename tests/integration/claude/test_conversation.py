@@ -97,7 +97,7 @@ class Books:
     def __init__(self) -> None:
         self.used: list[UsageCounted] = []
 
-    async def is_open(self, session: str, reservation: str) -> bool:
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
         return (session, reservation) == ("1", "r-1")
 
     async def record(self, _session: str, _request: str, event: UsageCounted) -> None:

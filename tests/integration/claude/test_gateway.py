@@ -37,7 +37,7 @@ class Books:
         self.failed = anyio.Event()
         self._news = anyio.Event()
 
-    async def is_open(self, session: str, reservation: str) -> bool:
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
         if self.silent > 0:
             self.silent -= 1
             raise TryAgain("the log is away")

@@ -25,7 +25,7 @@ class Books:
         self.open = True
         self.away = False
 
-    async def is_open(self, session: str, reservation: str) -> bool:
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
         if self.away:
             raise TryAgain("the log is away")
         return self.open and (session, reservation) == ("1", "r-1")

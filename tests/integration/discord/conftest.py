@@ -24,6 +24,7 @@ from engine.commands import Policy
 from engine.effects import Performer
 from engine.guild_actor import install_owners
 from engine.ports import EffectContext, File, TryAgain
+from engine.session import Session
 from engine.supervisor import Supervisor, World
 from schema import events as e
 from schema import facts as f
@@ -113,6 +114,15 @@ class Log(MemoryEventLog):
             while not (found := holds()):
                 await self.changed.wait()
         return found
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def keep(self, session: Session, files: Sequence[File]) -> int:
+        self.kept |= {file.name: file.data for file in files}
+        return len(files)
 
 
 class Agent:
@@ -205,8 +215,10 @@ class Installation:
         self.keyring = Keyring()
         self.tokens = Tokens()
         self.agent = Agent(self.keyring)
+        self.keeper = Keeper()
         self.failures: list[tuple[str, str, Exception]] = []
         self.owner_channels: tuple[str, ...] = ()
+        self.limit = 100
 
     @asynccontextmanager
     async def bot(
@@ -243,11 +255,11 @@ class Installation:
         world = World(
             log=log,
             translator=connection.translator,
-            performer=Performer(connection.chat, self.agent),
+            performer=Performer(connection.chat, self.agent, self.keeper),
             now=now,
             failed=lambda target, what, error: self.failures.append((target, what, error)),
         )
-        return Supervisor(world, policy=Policy(), limit=100)
+        return Supervisor(world, policy=Policy(), limit=self.limit)
 
     async def append(self, log: Log, stream: str, event: e.Event) -> None:
         """As another process would."""

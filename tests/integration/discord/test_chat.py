@@ -207,9 +207,16 @@ async def test_prompts_wait_visibly_and_ping_nobody(installation: Installation, 
         queued = await sees(alice, thread, "⏳ Queued: \\@everyone")
         assert not queued["mention_everyone"]
         assert not queued["mentions"]
+        too_much = await alice.say(thread, "too much", [("picture.png", b"PNG")])
+        await sees(alice, thread, "Queued: too much")
+        await alice.edit(too_much, "")
+        await sees(alice, thread, "There is nothing in that message")
+        await sees(alice, thread, "Queued: too much")
+        await alice.delete(too_much)
+        await bot.log.wait(lambda: bot.log.of(e.PromptRemoved))
         await alice.say(thread, "never mind")
         await alice.press(await sees(alice, thread, "Queued: never mind"), "Remove")
-        await bot.log.wait(lambda: bot.log.of(e.PromptRemoved))
+        await bot.log.wait(lambda: bot.log.of(e.PromptRemoved)[1:])
         go.set()
         await sees(alice, thread, "second")
         gone = [one for one in alice.messages(thread) if "⏳ Queued" in one["content"]]
@@ -513,6 +520,9 @@ async def test_files_that_cannot_be_posted_are_kept(installation: Installation, 
         await sees(alice, thread, "✅ Ready")
         await alice.fault("fail", method="POST", path=f"/channels/{thread}/messages$", times=1, status=413)
         assert await _close(alice, bot, thread) == "kept"
+        assert installation.keeper.kept == {"changes.patch": b"+x"}
+        session = bot.log.of(e.Received, "command")[0].session
+        await sees(alice, thread, f"`discord-claude files {session}`")
 
 
 async def _idle(claude: Claude) -> None:

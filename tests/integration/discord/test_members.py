@@ -244,6 +244,81 @@ async def test_a_removed_user_loses_a_race_with_their_own_prompt(
         await bob.wait(lambda: [one for one in bob.messages(thread) if one.get("marks") == ["🚫"]], "the reaction")
 
 
+async def test_in_a_shared_thread_other_users_write_and_answer_but_do_not_end_it(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob = people["alice"], people["bob"]
+
+    async def play(claude: Claude) -> None:
+        await claude.next_prompt()
+        choice = await claude.ask("make")
+        await claude.say(f"That was {choice}.")
+        await claude.end()
+
+    installation.agent.play = play
+    async with installation.bot(engine=True) as bot:
+        await alice.slash("claude", "start", channel=general)
+        thread = await alice.wait_thread(general)
+        await sees(bob, thread, "Ready.")
+        await bob.slash("claude", "share", channel=thread)
+        await sees(bob, thread, "始めた本人とオーナーだけです")
+        await alice.slash("claude", "share", channel=thread)
+        await sees(alice, thread, "`/claude unshare` ends that")
+        await sees(bob, thread, "shared this session")
+        await alice.slash("claude", "status", channel=thread)
+        await alice.wait(
+            lambda: [
+                one for one in alice.messages(thread) if "Prompts waiting" in one["content"] and "🤝" in one["content"]
+            ],
+            "the status",
+        )
+        await bob.say(thread, "build it")
+        await bob.press(await sees(bob, thread, "make"), "Allow")
+        await sees(bob, thread, "That was allow.")
+        await bob.slash("claude", "close", channel=thread)
+        await sees(bob, thread, "このセッションは共有されています")
+        await alice.slash("claude", "unshare", channel=thread)
+        await sees(bob, thread, "no longer shares this session")
+        await bob.say(thread, "and again")
+        await bob.wait(lambda: [one for one in bob.messages(thread) if one.get("marks") == ["🚫"]], "the reaction")
+        assert [one.by for one in bot.log.of(e.PromptQueued)] == [person_id(installation, "bob")]
+
+
+async def test_owners_see_what_runs_and_end_it_from_anywhere(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice, bob = people["alice"], people["bob"]
+    async with installation.bot(engine=True) as bot:
+        await alice.slash("claude", "sessions", channel=general)
+        await sees(alice, general, "No session is open")
+        await bob.slash("claude", "start", channel=general)
+        thread = await bob.wait_thread(general)
+        await bot.log.wait(lambda: bot.log.of(e.SandboxReserved))
+        await bob.slash("claude", "sessions", channel=general)
+        await sees(bob, general, "それができるのはオーナーだけです")
+        await alice.slash("claude", "sessions", channel=general)
+        listed = await sees(
+            alice, general, "**Open sessions**: 1", f"<#{thread}>", f"<@{person_id(installation, 'bob')}>"
+        )
+        assert labels(listed) == ["Close 1"]
+        carol = people["carol"]
+        # forged: nobody but alice sees the list
+        starter = await sees(carol, general, "セッションを始めました")
+        await carol.press_id(starter, buttons(listed)[0]["custom_id"])
+        await sees(carol, general, "You are not a member here")
+        await alice.press(listed, "Close 1")
+        await sees(bob, thread, "このセッションは終了しました")
+        await alice.wait(
+            lambda: [one for one in alice.messages(general) if "Ending the session." in one["content"]], "told"
+        )
+        await alice.press_id(listed, "v1:end:123:")  # of no session
+        await sees(alice, general, "in the thread of a session only")
+        await alice.slash("claude", "sessions", channel=general)
+        await alice.wait(
+            lambda: len([one for one in alice.messages(general) if "No session is open" in one["content"]]) == 2, "none"
+        )
+
+
 async def test_removing_a_user_ends_what_they_run_and_hands_it_over(
     installation: Installation, people: People, general: str
 ) -> None:

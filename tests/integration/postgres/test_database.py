@@ -5,7 +5,7 @@ import json
 import asyncpg
 import pytest
 
-from adapters.postgres.connect import Connection
+from adapters.postgres.connect import Connection, connect, leave
 from adapters.postgres.event_log import PostgresEventLog
 from tests.drafts import append, draft, write
 
@@ -46,3 +46,20 @@ async def test_a_stream_cannot_have_a_version_twice(log: PostgresEventLog, conne
         await connection.execute(
             "insert into events select 99, stream, version, kind, payload, key_id, hash, at, actor, cause, key from events"
         )
+
+
+async def test_what_a_session_held_is_free_when_it_was_left(connection: Connection, dsn: str) -> None:
+    """Else who builds a view right after another would find it locked."""
+    for _ in range(50):
+        left = await connect(dsn)
+        await left.execute("select pg_advisory_lock(9, 9)")
+        await leave(left)
+        assert await connection.fetchval("select pg_try_advisory_lock(9, 9)")
+        await connection.execute("select pg_advisory_unlock(9, 9)")
+
+
+async def test_leaving_does_not_wait_for_a_server_that_is_gone(connection: Connection, dsn: str) -> None:
+    left = await connect(dsn)
+    await connection.execute("select pg_terminate_backend($1)", left.get_server_pid())
+    await leave(left)
+    assert left.is_closed()

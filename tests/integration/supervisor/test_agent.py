@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from conftest import Host
 
-    from engine.ports import Sandbox, SandboxSpec
+    from engine.ports import Sandbox, SandboxSpec, Started
 
 SECONDS = 30
 WAITS = """
@@ -46,10 +46,10 @@ class Slow:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sandbox, name)
 
-    async def start(self, spec: SandboxSpec) -> None:
+    async def start(self, spec: SandboxSpec) -> Started:
         self.asked.set()
         await self.let.wait()
-        await self._sandbox.start(spec)
+        return await self._sandbox.start(spec)
 
 
 async def test_what_an_owner_says_waits_for_the_claim(host: Host, stand_in: Callable[..., bytes]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from engine.ports import Process, Sandbox, SandboxInfo, SandboxSpec, TryAgain
+from engine.ports import Process, Sandbox, SandboxInfo, SandboxSpec, Started, TryAgain
 
 if TYPE_CHECKING:
     from conftest import Host, Requests
@@ -35,8 +35,8 @@ class BreakingLinks:
         self.cuts = Counter[str]()
         self._executed = Counter[str]()
 
-    async def start(self, spec: SandboxSpec) -> None:
-        await self._sandbox.start(spec)
+    async def start(self, spec: SandboxSpec) -> Started:
+        return await self._sandbox.start(spec)
 
     async def delete(self, reservation: str) -> None:
         await self._sandbox.delete(reservation)

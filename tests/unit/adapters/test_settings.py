@@ -99,6 +99,7 @@ PODS = {name: value for name, value in GOOD.items() if name != "SANDBOX_DIR"} | 
     "SANDBOX_MEMORY": "2Gi",
     "SANDBOX_MEMORY_REQUEST": "256Mi",
     "SANDBOX_RUNTIME_CLASS": "gvisor",
+    "SANDBOX_ISOLATION": "warn",
 }
 BAD_PODS = {
     "KUBERNETES_NAMESPACE": ["", "My Sandboxes", "-a", "a" * 64],
@@ -110,6 +111,7 @@ BAD_PODS = {
     "SANDBOX_MEMORY": ["2GB", "1e9"],
     "SANDBOX_MEMORY_REQUEST": ["lots"],
     "SANDBOX_RUNTIME_CLASS": ["", "gVisor"],
+    "SANDBOX_ISOLATION": ["", "off"],
 }
 GATEWAY = {name: GOOD[name] for name in GOOD if name.startswith(("DB_", "LOG_"))} | {
     "CLAUDE_API_KEY": "made-up-key",
@@ -193,6 +195,7 @@ def test_of_pods_only_the_namespace_and_the_template_must_be_named() -> None:
     assert problems(needed) == {"SANDBOX_POD_FILE"}
     pods = load(needed | {"SANDBOX_POD_FILE": str(HERE)}).pods
     assert pods
+    assert pods.isolation == "enforce"
     assert pods.kubeconfig is pods.image is pods.cpu is pods.memory is pods.runtime_class is None
 
 
@@ -247,6 +250,8 @@ def test_the_gateway_alone_has_the_key_of_the_model() -> None:
     assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST", "LOG_KEY_FILE"}
     assert load_gateway(GATEWAY).egress_port is None
     assert load_gateway(GATEWAY).host == "127.0.0.1"
+    assert load_gateway(GATEWAY).check_address
+    assert not load_gateway(GATEWAY | {"TOKEN_ADDRESS": "ignore"}).check_address
     assert load_gateway(GATEWAY | {"EGRESS_PORT": "3128", "EGRESS_ALLOW": "a.b"}).egress_allow == "a.b"
     assert problems(GATEWAY | {"EGRESS_PORT": "x", "EGRESS_ALLOW": "http://a"}, load_gateway) == {
         "EGRESS_PORT",

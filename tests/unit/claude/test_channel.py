@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapters.claude.channel import SupervisorChannel
-from engine.ports import SandboxInfo, SandboxSpec, TryAgain
+from engine.ports import SandboxInfo, SandboxSpec, Started, TryAgain
 
 Do = Callable[[SupervisorChannel], Awaitable[object]]
 
@@ -36,7 +36,7 @@ class Link:
     def __init__(self, stdout: bytes) -> None:
         self._stdout = stdout
 
-    async def start(self, spec: SandboxSpec) -> None: ...
+    async def start(self, spec: SandboxSpec) -> Started: ...
 
     @asynccontextmanager
     async def exec(self, reservation: str, argv: Sequence[str]) -> AsyncGenerator[Answer]:

@@ -117,6 +117,17 @@ def test_a_silent_turn_says_that_it_was() -> None:
     assert show(done())[0].content.startswith("(nothing was said)")
 
 
+def test_a_model_that_does_not_answer_is_told_of_while_it_is_so() -> None:
+    tries = [f.Retrying(attempt=number, limit=10, delay_ms=500, status=529) for number in (1, 2)]
+    (shown,) = show(turn(*tries))
+    assert "(529); try 2 of 10" in shown.content
+    assert "try 1" not in shown.content
+    (shown,) = show(turn(*tries, f.Said(text=box("here it is"))))
+    assert "try" not in shown.content
+    (shown,) = show(done(*tries))
+    assert "try" not in shown.content
+
+
 FACTS = st.one_of(
     st.builds(f.Said, text=HOSTILE.map(box), parent=st.none() | st.just("t")),
     st.builds(f.ToolCalled, tool=st.just("t"), name=HOSTILE, summary=HOSTILE.map(box), parent=st.none() | st.just("t")),
@@ -220,6 +231,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
     [
         (Session(id="1", starter="7"), "Asking for a sandbox"),
         (Session(id="1", starter="7", thread="2", place=3), "place 3"),
+        (Session(id="1", starter="7", thread="2", place=1), "you are next"),
+        (Session(id="1", starter="7", thread="2", place=3, resting=True), "Not in the line any more"),
         (Session(id="1", starter="7", thread="2", reservation="r"), "coming up"),
         (
             Session(
@@ -227,12 +240,16 @@ def test_an_erased_question_can_still_be_answered() -> None:
                 starter="7",
                 thread="2",
                 reservation="r",
-                failures={"attach": Failure(attempt=2, retry=1, since=0)},
+                failures={"attach": Failure(attempt=2, retry=1, since=0, why="no *room*")},
             ),
-            "try 2",
+            "(try 2), trying again.\n-# no \\*room\\*",
         ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, model="claude_x"), "claude\\_x"),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False), "not walled off"),
+        (
+            Session(id="1", starter="7", thread="2", reservation="r", ready=True, isolated=False, open_walls=("api",)),
+            "it reaches the cluster's API server. Whoever",
+        ),
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, crashes=3), "does not start here"),
         (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
         (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
@@ -242,7 +259,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
 def test_the_head_tells_how_the_session_stands(session: Session, words: str) -> None:
     (shown,) = show(HeadCard(part="head", mention="7"), session)
     assert words in shown.content
-    assert labels(shown) == ([] if session.closing or session.closed else ["Close"])
+    leave = ["Leave the line"] if session.place and not session.resting else []
+    assert labels(shown) == ([] if session.closing or session.closed else ["Close", *leave])
 
 
 def test_a_queued_prompt_cannot_look_like_ours() -> None:
@@ -253,6 +271,11 @@ def test_a_queued_prompt_cannot_look_like_ours() -> None:
     assert "\n" not in shown.content
     assert len(shown.content) < 200
     assert shown.buttons[0].custom_id == "v1:remove:100:5"
+
+
+def test_the_head_says_that_it_is_shared() -> None:
+    assert "Shared" not in show(HeadCard(part="head"))[0].content
+    assert "Shared" in show(HeadCard(part="head"), msgspec.structs.replace(SESSION, shared=True))[0].content
 
 
 def test_a_cut_turn_offers_to_go_on() -> None:
@@ -266,7 +289,8 @@ def test_a_cut_turn_offers_to_go_on() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
-    "what", ["sandbox-lost", "cli-broken", "turn-failed", "handover-kept", "disk-stopped", "notice-x"]
+    "what",
+    ["sandbox-lost", "sandbox-unwalled", "cli-broken", "turn-failed", "handover-kept", "disk-stopped", "notice-x"],
 )
 def test_a_note_tells_what_happened(what: str, language: str) -> None:
     (shown,) = show(NoteCard(part="note:1", what=what, detail="oom", text=box("why ```"), mention="7"), locale=language)
@@ -293,3 +317,9 @@ def test_buttons_are_what_discord_takes(request: str, text: str) -> None:
 def test_foreign_custom_ids_are_read_as_nothing_or_as_themselves(custom_id: str) -> None:
     pressed = read(custom_id)
     assert pressed is None or custom_id.startswith("v1:")
+
+
+def test_a_note_tells_what_the_world_said_and_lets_it_look_like_nothing_of_ours() -> None:
+    card = NoteCard(part="note:1", what="sandbox-refused", reason="no **room**\n# at all", mention="7")
+    (shown,) = show(card)
+    assert shown.content.endswith("close the session.\n-# no \\*\\*room\\*\\* \\# at all")

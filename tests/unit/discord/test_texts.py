@@ -23,6 +23,9 @@ def _source(*parts: str) -> str:
 
 ENGINE = _source("engine/*.py")
 CLAUDE = _source("adapters/claude/*.py")
+WALLS = _source(
+    *(f"adapters/{name}.py" for name in ("kubernetes/gate", "kubernetes/opening", "kubernetes/sandbox", "wiring"))
+)
 DISCORD = _source("adapters/discord/*.py")
 
 NAMES = {
@@ -39,6 +42,8 @@ NAMES = {
     "cuts": {f"cut-why-{why}" for why in re.findall(r'(?:TurnCut\(.*why=|cut(?:_sent)?\(session, )"(\w+)"', ENGINE)},
     "losses": {f"lost-{why}" for why in re.findall(r'SandboxLost\(.*why="(\w+)"', ENGINE)}
     | {f"lost-{why}" for why in get_args(Loss)},
+    "walls": {f"wall-{wall}" for wall in re.findall(r'wall="(\w+)"', WALLS) + re.findall(r'"(\w+)": \(', WALLS)}
+    - {"wall-gateway"},
     "notices": {f"notice-{what}" for what in re.findall(r'_notice\("(\w+)"\)', CLAUDE)} | {"notice-error"},
     "asked for by name": set(re.findall(r'say\(\s*"([\w-]+)"', DISCORD)),
 }

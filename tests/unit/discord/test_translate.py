@@ -95,6 +95,8 @@ async def test_commands() -> None:
     assert await decode("command", slash("status")) == c.ShowStatus()
     assert await decode("command", slash("audit")) == c.TellStory()
     assert await decode("command", slash("close")) == c.Close()
+    assert await decode("command", slash("share")) == c.Share(shared=True)
+    assert await decode("command", slash("unshare")) == c.Share(shared=False)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,9 @@ async def test_commands() -> None:
         ("v1:deny:100:r", c.Answer(request="r", choice="deny")),
         ("v1:remove:100:250", c.Remove(prompt="250")),
         ("v1:close:100:", c.Close()),
+        ("v1:end:100:", c.Close()),
+        ("v1:leave:100:", c.Leave()),
+        ("v1:end:999:", c.Reject(reason=c.Reason.MALFORMED)),
         ("v1:again:100:", c.Start(guild="1", channel="2")),
         ("v1:retry:100:4", None),
         ("v1:continue:100:4", None),

@@ -41,6 +41,23 @@ QUESTION = f.PermissionAsked(request="q", tool="t", name="Bash", question=Sealed
 ASKED = e.AnswerAsked(request="q", turn=1, tool="Bash", question=Sealed(b"?"), always=True, expires=90 * SECOND)
 ASKING = (*WORKING, read(30, QUESTION), ASKED)
 CUT = (*WORKING, read(30, f.CliExited(code=1)), e.TurnCut(turn=1, why="cli"))
+CHECKS = tuple(
+    e.Check(wall=wall, found=found)
+    for wall, found in (
+        ("api", "open"),
+        ("dns", "closed"),
+        ("api", "open"),
+        ("kubelet", "open"),
+        ("gateway", "reached"),
+    )
+)
+PROBED = e.SandboxProbed(reservation=R, checks=CHECKS)
+UNWALLED = (*RESERVED, queued("p1"), PROBED, e.SandboxLost(reservation=R, why="walls"))
+REFUSED = (
+    *RESERVED,
+    queued("p1"),
+    e.SandboxLost(reservation=R, why="refused", detail="the namespace does not allow it"),
+)
 LOST = (*READY, e.SandboxLost(reservation=R, why="gone"))
 CLOSING = (*READY, e.CloseAsked(by=STARTER, why="asked"))
 CLOSED = (*OPENED, e.CloseAsked(by=STARTER, why="asked"), e.Closed())

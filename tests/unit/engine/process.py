@@ -13,7 +13,7 @@ from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
 from engine.ports import EffectContext, File
 from engine.session import Reply, Session
-from engine.supervisor import Supervisor, World
+from engine.supervisor import Supervisor, Urgent, World
 from schema import events as e
 from schema import facts as f
 from schema.envelope import Append, Draft, Recorded, Write
@@ -49,6 +49,8 @@ class Ports:
         self.journal: dict[str, list[f.Fact]] = {}
         self.contexts: dict[str, EffectContext] = {}
         self.files: Sequence[File] = ()
+        self.how = "posted"
+        self.room = 9
 
     def plan(self, call: str, *plans: Plan) -> None:
         """What the next calls do, in order; later ones work."""
@@ -103,7 +105,13 @@ class Ports:
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
         await self._call("post files")
-        return "posted"
+        return self.how
+
+    # --- engine.ports.Keeper -----------------------------------------------------------------------------------------
+
+    async def keep(self, session: Session, files: Sequence[File]) -> int:
+        await self._call(f"keep {len(files)}")
+        return min(self.room, len(files))
 
     # --- engine.ports.Agent ------------------------------------------------------------------------------------------
 
@@ -137,7 +145,9 @@ class Ports:
 class Process:
     """`now` is its clock, `errors` what operators were told, `commands` what people said, by number."""
 
-    def __init__(self, store: MemoryStore | None = None, log: MemoryEventLog | None = None) -> None:
+    def __init__(
+        self, store: MemoryStore | None = None, log: MemoryEventLog | None = None, urgent: Urgent | None = None
+    ) -> None:
         self.store = store or MemoryStore()
         self.log = log or MemoryEventLog(self.store)
         self.ports = Ports()
@@ -149,9 +159,10 @@ class Process:
         world = World(
             log=self.log,
             translator=self,
-            performer=Performer(self.ports, self.ports),
+            performer=Performer(self.ports, self.ports, self.ports),
             now=lambda: self.now,
             failed=lambda target, what, error: self.errors.append((target, what, error)),
+            urgent=urgent,
             spent=self._spent,
         )
         self.supervisor = Supervisor(world, policy=self.policy, limit=1)

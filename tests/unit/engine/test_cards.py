@@ -11,15 +11,18 @@ from schema import facts as f
 from schema.sealed import Sealed
 from tests.unit.engine.given import (
     ASKING,
-    CLOSED,
     CLOSING,
     CUT,
     LOST,
     OPENED,
+    PROBED,
     READY,
+    REFUSED,
     REQUESTED,
+    RESERVED,
     SENT,
     STARTER,
+    UNWALLED,
     WORKING,
     after,
     given,
@@ -194,6 +197,29 @@ def test_a_lost_sandbox_is_said() -> None:
     assert notes(given(*LOST)) == ["sandbox-lost"]
 
 
+def test_why_a_sandbox_cannot_be_made_or_was_lost_is_told_as_it_was_said() -> None:
+    (refused,) = [one for one in given(*REFUSED).cards if isinstance(one, NoteCard)]
+    assert (refused.what, refused.reason, refused.mention) == (
+        "sandbox-refused",
+        "the namespace does not allow it",
+        STARTER,
+    )
+    (lost,) = [
+        one
+        for one in given(*READY, e.SandboxLost(reservation="s-1", why="evicted", detail="Full.")).cards
+        if isinstance(one, NoteCard)
+    ]
+    assert (lost.what, lost.detail, lost.reason) == ("sandbox-lost", "evicted", "Full.")
+
+
+def test_a_sandbox_that_was_not_walled_off_is_told_with_what_it_reaches() -> None:
+    session = given(*UNWALLED)
+    told = [(one.what, one.detail, one.mention) for one in session.cards if isinstance(one, NoteCard)]
+    assert told == [("sandbox-unwalled", "api kubelet", STARTER)]
+    assert given(*RESERVED, PROBED).open_walls == ("api", "kubelet")
+    assert after(session, e.SandboxGone(reservation="s-1"), e.SandboxReserved(reservation="s-2")).open_walls == ()
+
+
 @pytest.mark.parametrize(("how", "what"), [("posted", []), ("empty", []), ("kept", ["handover-kept"])])
 def test_a_hand_over_that_did_not_work_is_said(how: str, what: list[str]) -> None:
     assert notes(given(*CLOSING, e.HandedOver(how=how))) == what
@@ -230,10 +256,6 @@ def test_nobody_is_told_what_nobody_did() -> None:
 def test_the_starter_is_told_where_the_thread_is_or_that_there_is_none() -> None:
     assert told(*OPENED) == ["started"]
     assert told(REQUESTED, e.CloseAsked(by="", why="failed")) == ["start-failed"]
-
-
-def test_who_closes_is_told() -> None:
-    assert told(*CLOSED)[-1] == "closing"
 
 
 def test_a_reply_is_told_once() -> None:

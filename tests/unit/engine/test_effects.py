@@ -4,7 +4,7 @@ import pytest
 
 from engine.effects import Performer
 from engine.line import Joint
-from engine.ports import File, SandboxGone
+from engine.ports import File, SandboxGone, Unwalled
 from engine.session import Session
 from engine.todo import (
     Attach,
@@ -57,7 +57,7 @@ def ports() -> Ports:
 
 async def reports(ports: Ports, effect: Effect, session: Session | None = None) -> list[e.SessionEvent | Joint]:
     context = Context(session or given(*READY))
-    await Performer(ports, ports).perform(effect, context)
+    await Performer(ports, ports, ports).perform(effect, context)
     return context.reported
 
 
@@ -101,13 +101,36 @@ async def test_a_reply_that_was_told_meanwhile_is_not_told_again(ports: Ports) -
 @pytest.mark.parametrize(("gone", "why"), [(SandboxGone("gone"), "gone"), (SandboxGone("137", "memory"), "memory")])
 async def test_a_sandbox_that_is_gone_is_lost(ports: Ports, gone: SandboxGone, why: str) -> None:
     ports.plan("attach", gone)
-    assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why=why)]
+    assert await reports(ports, Attach(reservation=R)) == [e.SandboxLost(reservation=R, why=why, detail=str(gone))]
+
+
+async def test_a_sandbox_that_is_not_walled_off_is_told_and_lost(ports: Ports) -> None:
+    checks = (e.Check(wall="api", found="open", address="10.96.0.1:443"), e.Check(wall="dns", found="closed"))
+    ports.plan("attach", Unwalled(checks))
+    assert await reports(ports, Attach(reservation=R)) == [
+        e.SandboxProbed(reservation=R, checks=checks),
+        e.SandboxLost(reservation=R, why="walls", detail=str(Unwalled(checks))),
+    ]
+    assert str(Unwalled(checks)) == "the sandbox reaches what must be closed to it: api (10.96.0.1:443)"
 
 
 async def test_what_a_session_made_is_posted(ports: Ports) -> None:
     ports.files = [File(name="patch", data=b"")]
     assert await reports(ports, HandOver(reservation=R)) == [e.HandedOver(how="posted", files=1)]
     assert ports.calls == ["collect", "post files"]
+
+
+@pytest.mark.parametrize(
+    ("room", "told"),
+    [(9, e.HandedOver(how="kept", files=2)), (1, e.HandedOver(how="kept", files=1)), (0, e.HandedOver(how="lost"))],
+)
+async def test_what_cannot_be_posted_is_kept_as_far_as_there_is_room(
+    ports: Ports, room: int, told: e.HandedOver
+) -> None:
+    ports.files = [File(name="patch", data=b""), File(name="zip", data=b"")]
+    ports.how, ports.room = "kept", room
+    assert await reports(ports, HandOver(reservation=R)) == [told]
+    assert ports.calls == ["collect", "post files", "keep 2"]
 
 
 async def test_what_was_in_a_sandbox_that_is_gone_is_lost(ports: Ports) -> None:

@@ -14,6 +14,7 @@ from engine.commands import (
     GuildCommand,
     GuildReport,
     ListMembers,
+    ListSessions,
     Policy,
     Reason,
     Reject,
@@ -285,6 +286,11 @@ def test_only_owners_change_members(command: GuildCommand, by: str, reason: str)
 @pytest.mark.parametrize("by", [OWNER, USER])
 def test_members_see_who_is(by: str) -> None:
     assert when(given(*HAS_USER), ListMembers(), by=by) == [noted("members", by=by)]
+
+
+def test_owners_see_what_runs() -> None:
+    assert when(given(*HAS_USER), ListSessions()) == [noted("sessions")]
+    assert when(given(*HAS_USER), ListSessions(), by=USER) == refused("owners_only", by=USER)
 
 
 def test_strangers_do_not() -> None:

@@ -108,5 +108,5 @@ class Context:
 @pytest.mark.parametrize("effect", [ShowNotice(part="access:1"), TellOutcome(to=7)])
 async def test_what_is_not_wanted_any_more_is_not_done(effect: ShowNotice | TellOutcome) -> None:
     ports = Ports()
-    await Performer(ports, ports).perform_for_guild(effect, Context())
+    await Performer(ports, ports, ports).perform_for_guild(effect, Context())
     assert not ports.calls

@@ -1,4 +1,7 @@
-"""What people want, and what becomes of it."""
+"""What people want, and what becomes of it.
+
+It is one file because each test is one thing that somebody does, against the same few states.
+"""
 
 import msgspec
 import pytest
@@ -9,12 +12,12 @@ from engine.commands import (
     ChangeThread,
     Close,
     Command,
-    Dismiss,
     Edit,
     Reason,
     Reject,
     Remove,
     Resolve,
+    Share,
     ShowStatus,
     Start,
     Stop,
@@ -48,6 +51,7 @@ from tests.unit.engine.given import (
     when,
 )
 
+SHARED = e.Shared(by=STARTER)
 COMMANDS: list[Command] = [
     Submit(prompt="p9", text=text()),
     Edit(prompt="p1", text=text()),
@@ -56,6 +60,7 @@ COMMANDS: list[Command] = [
     Answer(request="q", choice="allow"),
     Resolve(turn=1, choice="retry", prompt="p9", text=text()),
     Close(),
+    Share(shared=True),
 ]
 
 
@@ -69,6 +74,39 @@ def name(command: Command) -> str:
 @pytest.mark.parametrize("command", COMMANDS, ids=name)
 def test_another_user_decides_nothing_in_it(command: Command) -> None:
     assert when(given(*ASKING), command, by=OTHER) == refused("not_yours", by=OTHER)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, Share(shared=False)], ids=name)
+def test_in_a_shared_one_other_users_act_but_neither_end_nor_share_it(command: Command) -> None:
+    shared = (*ASKING, queued("p1"), SHARED)
+    if isinstance(command, Close | Share | Remove):
+        assert when(given(*shared), command, by=OTHER) == refused("starter_only", by=OTHER)
+    else:
+        kinds = [type(one) for one in when(given(*shared), command, by=STARTER)]
+        assert [type(one) for one in when(given(*shared), command, by=OTHER)] == kinds
+    alone = given(*shared, e.Unshared(by=OWNER))
+    assert when(alone, command, by=OTHER) == refused("not_yours", by=OTHER)
+
+
+def test_a_guest_takes_back_what_they_wrote() -> None:
+    mine = msgspec.structs.replace(queued("p2"), by=OTHER)
+    taken_back = e.PromptRemoved(prompt="p2", by=OTHER)
+    assert when(given(*WORKING, SHARED, mine), Remove(prompt="p2"), by=OTHER) == [taken_back]
+    assert when(given(*WORKING, SHARED, mine), Remove(prompt="p2"), by="")[0] == msgspec.structs.replace(
+        taken_back, by=""
+    )
+
+
+def test_a_session_is_shared_and_its_thread_told_so() -> None:
+    told = e.Noted(by=STARTER, locale="ja", what="shared")
+    assert when(given(*READY), Share(shared=True)) == [SHARED, told]
+    assert when(given(*READY, SHARED), Share(shared=True)) == [told]
+    ended = msgspec.structs.replace(told, what="unshared")
+    assert when(given(*READY, SHARED), Share(shared=False)) == [e.Unshared(by=STARTER), ended]
+    assert when(given(*READY), Share(shared=False)) == [ended]
+    both = given(*READY, SHARED, e.Unshared(by=OWNER))
+    assert [one.what for one in both.cards if isinstance(one, NoteCard)] == ["shared", "unshared"]
+    assert not given(REQUESTED, SHARED).cards
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=name)
@@ -271,53 +309,6 @@ def test_the_button_of_a_turn_that_is_not_cut_does_nothing(history: tuple[e.Sess
     assert when(given(*history), Resolve(turn=2, choice="retry", prompt="p9", text=text())) == refused("not_cut")
 
 
-# --- somebody is removed ---------------------------------------------------------------------------------------------
-
-REMOVED = Dismiss(person=STARTER, by=OWNER)
-UNCHANGED = [e.Noted(by="", locale="ja", what="dismissed")]
-
-
-def test_the_session_of_whoever_is_removed_ends_with_a_hand_over() -> None:
-    ended = [e.CloseAsked(by=OWNER, why="removed")]
-    assert when(given(*ASKING), REMOVED, by="") == ended
-    after = given(*ASKING, *ended)
-    assert wanted(after)[0] == "handover"
-    assert [(one.what, one.mention, one.detail) for one in after.cards if isinstance(one, NoteCard)] == [
-        ("removed", STARTER, OWNER)
-    ]
-    assert not after.replies
-    assert when(after, Answer(request="q", choice="allow"), by=OWNER) == refused("closed", by=OWNER)
-
-
-def test_whoever_is_removed_before_there_is_a_thread_is_told() -> None:
-    ended = given(REQUESTED, e.CloseAsked(by=OWNER, why="removed"), e.Closed(), cause=7)
-    assert [reply.what for reply in ended.replies] == ["refused-stranger"]
-    assert not ended.cards
-
-
-def test_in_a_session_of_somebody_else_what_they_asked_for_ends() -> None:
-    theirs = Dismiss(person=OWNER, by=OTHER)
-    mine = msgspec.structs.replace(queued("p2"), by=OWNER)
-    taken_back = e.PromptRemoved(prompt="p2", by=OTHER)
-    assert when(given(*WORKING, mine, queued("p3")), theirs, by="") == [taken_back]
-    stopped = e.StopAsked(turn=1, by=OTHER)
-    turn = e.TurnStarted(turn=1, prompt="", by=OWNER)
-    assert when(given(*READY, turn, mine), theirs, by="") == [taken_back, stopped]
-    assert when(given(*READY, turn, e.StopAsked(turn=1, by=STARTER)), theirs, by="") == UNCHANGED
-    sent = (*READY, mine, e.PromptSent(prompt="p2"))
-    assert when(given(*sent), theirs, by="") == [stopped]
-    assert when(given(*sent, stopped), theirs, by="") == UNCHANGED
-
-
-@pytest.mark.parametrize("history", [CLOSING, CLOSED], ids=["closing", "closed"])
-def test_what_ends_already_ends_once(history: tuple[e.SessionEvent, ...]) -> None:
-    assert when(given(*history), REMOVED, by="") == UNCHANGED
-
-
-def test_a_removal_changes_nothing_where_they_have_nothing() -> None:
-    assert when(given(*WORKING), Dismiss(person=OTHER, by=OWNER), by="") == UNCHANGED
-
-
 # --- the story -------------------------------------------------------------------------------------------------------
 
 
@@ -334,13 +325,16 @@ def test_where_there_is_no_session_there_is_no_story() -> None:
 # --- close, and the thread -------------------------------------------------------------------------------------------
 
 
+TOLD = e.Noted(by=STARTER, locale="ja", what="closing")
+
+
 def test_a_session_with_a_sandbox_hands_over_first() -> None:
-    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked")]
+    assert when(given(*READY), Close()) == [e.CloseAsked(by=STARTER, why="asked"), TOLD]
     assert wanted(given(*CLOSING))[0] == "handover"
 
 
 def test_a_session_that_holds_nothing_is_closed_at_once() -> None:
-    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), e.Closed()]
+    assert when(given(*OPENED), Close()) == [e.CloseAsked(by=STARTER, why="asked"), TOLD, e.Closed()]
 
 
 def test_a_deleted_thread_closes_the_session() -> None:

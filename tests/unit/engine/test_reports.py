@@ -33,6 +33,8 @@ from tests.unit.engine.given import (
 History = tuple[e.SessionEvent, ...]
 GRANTED = e.SandboxReserved(reservation=R)
 READY_NOW = e.SandboxReady(reservation=R)
+PROBED = e.SandboxProbed(reservation=R, checks=(e.Check(wall="api", found="open"),))
+PLACED = e.SandboxPlaced(reservation=R, addresses=("10.0.0.1",))
 GONE = e.SandboxGone(reservation=R)
 LOST_NOW = e.SandboxLost(reservation=R, why="gone")
 SHOWN = e.MessageShown(part="head", index=0, message="m1", rev=1)
@@ -46,6 +48,9 @@ SHOWN = e.MessageShown(part="head", index=0, message="m1", rev=1)
         (OPENED, e.SlotAsked(place=1)),
         (OPENED, GRANTED),
         ((*OPENED, e.SlotAsked(place=1)), e.SlotLeft()),
+        (RESERVED, PROBED),
+        (RESERVED, PLACED),
+        (READY, PLACED),
         (RESERVED, READY_NOW),
         (READY, LOST_NOW),
         (LOST, GONE),
@@ -71,6 +76,10 @@ def test_what_the_session_has_use_for_is_recorded(history: History, report: e.Se
         (READY, e.SandboxReserved(reservation="s-2")),
         (OPENED, e.SlotLeft()),
         (READY, READY_NOW),
+        (READY, PROBED),
+        ((*RESERVED, PLACED), PLACED),
+        (LOST, PLACED),
+        (RESERVED, e.SandboxPlaced(reservation="s-0", addresses=("10.0.0.1",))),
         (LOST, READY_NOW),
         ((*RESERVED, e.CloseAsked(by=STARTER, why="asked")), READY_NOW),
         (RESERVED, e.SandboxReady(reservation="s-0")),
@@ -166,7 +175,7 @@ def test_a_sandbox_that_does_not_start_in_time_is_lost() -> None:
     session = given(*RESERVED, failed("attach"), at=0)
     late = failed("attach", attempt=2)
     assert when(session, late, at=60 * SECOND, policy=policy) == [late]
-    lost = e.SandboxLost(reservation=R, why="start")
+    lost = e.SandboxLost(reservation=R, why="start", detail="no")
     assert when(session, late, at=60 * SECOND + 1, policy=policy) == [late, lost]
 
 
@@ -186,7 +195,8 @@ def test_a_sandbox_that_is_ready_may_be_out_of_reach_for_long() -> None:
     ],
 )
 def test_a_sandbox_in_which_there_is_no_way_to_go_on_is_lost(history: History, what: str) -> None:
-    assert when(given(*history), failed(what, None))[-1] == LOST_NOW
+    why = "gone" if given(*history).ready else "refused"
+    assert when(given(*history), failed(what, None))[-1] == e.SandboxLost(reservation=R, why=why, detail="no")
 
 
 def test_a_prompt_that_cannot_be_sent_is_cut_and_the_sandbox_stays() -> None:

@@ -40,7 +40,7 @@ def test_else_a_session_joins_the_end_of_the_line() -> None:
 
 def test_nobody_overtakes_even_when_a_slot_is_free() -> None:
     waiting = state(asked("a"), asked("b"))
-    assert slots.ask(waiting, "c", limit=1) == [asked("c"), granted("a", 4)]
+    assert slots.ask(waiting, "c", limit=1) == [asked("c"), granted("a", 4), e.Moved(session="b", place=1)]
 
 
 @pytest.mark.parametrize("session", ["a", "b"], ids=["holds", "waits"])
@@ -52,6 +52,16 @@ def test_a_slot_that_is_free_goes_to_the_next() -> None:
     released = e.Released(reservation="a-2")
     assert slots.release(state(*B_WAITS), "a-2", limit=1) == [released, granted("b", 5)]
     assert slots.release(state(*A_HOLDS), "a-2", limit=1) == [released]
+
+
+def test_who_waits_is_told_of_a_new_place_and_nobody_else() -> None:
+    released = e.Released(reservation="a-2")
+    three = state(*B_WAITS, asked("c"), asked("d"))
+    up = [e.Moved(session="c", place=1), e.Moved(session="d", place=2)]
+    assert slots.release(three, "a-2", limit=1) == [released, granted("b", 7), *up]
+    assert slots.leave(three, "c") == [e.Left(session="c"), e.Moved(session="d", place=2)]
+    assert slots.leave(three, "d") == [e.Left(session="d")]
+    assert slots.evolve(three, up[0]).line == three.line
 
 
 def test_a_slot_is_released_once() -> None:

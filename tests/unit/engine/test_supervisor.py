@@ -51,6 +51,45 @@ async def test_leaving_ends_every_effect_and_forgets_nothing() -> None:
     assert [row.due for row in await process.log.work("session:s")] == [0]
 
 
+class _Acknowledging:
+    """Discord waits for as long as `over` is not set; `busy` says that it does."""
+
+    def __init__(self) -> None:
+        self.over = anyio.Event()
+        self.busy = True
+
+    async def rest(self) -> None:
+        await self.over.wait()
+
+
+async def test_what_somebody_counts_the_seconds_for_goes_first() -> None:
+    urgent = _Acknowledging()
+    async with Process(urgent=urgent).run() as process:
+        await rest()  # what is there at the start is read, and found
+        await process.say("start", "a")
+        urgent.busy = False  # who comes later waits in line all the same
+        await process.say("start", "b")
+        await rest()
+        assert not process.supervisor.actors
+        urgent.over.set()
+        await until(lambda: process.events(e.ThreadOpened, "a"))
+        await until(lambda: process.events(e.ThreadOpened, "b"))
+
+
+async def test_what_is_urgent_for_ever_holds_nobody_up_for_long() -> None:
+    async with Process(urgent=_Acknowledging()).run() as process:
+        await process.say("start")
+        await until(lambda: process.events(e.ThreadOpened))
+
+
+async def test_nobody_waits_for_what_is_not_under_way() -> None:
+    urgent = _Acknowledging()
+    urgent.busy = False
+    async with Process(urgent=urgent).run() as process:
+        await process.say("start")
+        assert "session:s" in process.supervisor.actors
+
+
 async def test_the_earliest_of_many_times_wakes() -> None:
     async with Process().run() as process:
         process.ports.plan("starter", *[TryAgain("no")] * 2)

@@ -37,6 +37,8 @@ def test_without_an_exit_status_it_is_not_known_how_it_ended(said: bytes) -> Non
 
 REFUSALS = [
     (403, "Forbidden", 'pods is forbidden: User "x" cannot create', "role in the cluster does not allow it", False),
+    (403, "Forbidden", 'pods "p" is forbidden: maximum cpu usage per Container is 4', "limits do not allow it", True),
+    (500, "InternalError", 'failed calling webhook "x": connection refused', "webhook of the cluster does not", False),
     (403, "Forbidden", "pods is forbidden: exceeded quota: sandboxes", "quota is used up", False),
     (403, "Forbidden", "pods is forbidden: status unknown for quota: sandboxes", "is being set up", False),
     (403, "Forbidden", 'pods "x" is forbidden: violates PodSecurity "restricted:latest"', "not allow such pods", True),

@@ -1,6 +1,19 @@
 import msgspec
 
-from projections.exact import EXACT_VIEWS, IDS, MEMBERS, MESSAGES, QUOTA, RUNNING, THREADS, WAITS, Row, changes, fold
+from projections.exact import (
+    ADDRESSES,
+    EXACT_VIEWS,
+    IDS,
+    MEMBERS,
+    MESSAGES,
+    QUOTA,
+    RUNNING,
+    THREADS,
+    WAITS,
+    Row,
+    changes,
+    fold,
+)
 from schema.events import (
     Asked,
     Closed,
@@ -12,6 +25,8 @@ from schema.events import (
     Requested,
     RoleGiven,
     RoleTaken,
+    SandboxGone,
+    SandboxPlaced,
     SlotAsked,
     ThreadOpened,
 )
@@ -30,6 +45,12 @@ def test_a_thread_leads_to_its_session() -> None:
 def test_a_thread_leads_to_its_last_message() -> None:
     assert changes("inbox:1", received("message")) == [(MESSAGES.id, ("99", "5"))]
     assert changes("inbox:1", received("interaction")) == []
+
+
+def test_a_reservation_leads_to_the_addresses_of_its_pod_until_that_is_gone() -> None:
+    placed = SandboxPlaced(reservation="7-2", addresses=("10.0.0.1", "fd00::1"))
+    assert changes("session:7", placed) == [(ADDRESSES.id, ("7-2", "10.0.0.1 fd00::1"))]
+    assert changes("session:7", SandboxGone(reservation="7-2")) == [(ADDRESSES.id, ("7-2", None))]
 
 
 def test_a_session_runs_from_its_request_until_it_is_closed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from schema import upcasters
 from schema.codec import KINDS, Malformed, UnknownKind, decode
-from schema.events import JournalRead, SandboxReady, UsageCounted
+from schema.events import JournalRead, SandboxLost, SandboxReady, UsageCounted
 from schema.facts import Skipped
 
 
@@ -67,3 +67,8 @@ def test_usage_of_the_first_release_is_read_with_its_cache_for_five_minutes() ->
     assert decode("usage.counted", payload, 4) == now
     bare = b'{"kind":"usage.counted","reservation":"r","model":"m","input":1,"output":2}'
     assert decode("usage.counted", bare, 4) == UsageCounted(reservation="r", model="m", input=1, output=2)
+
+
+def test_a_loss_of_the_first_release_is_read_without_what_was_said_of_it() -> None:
+    payload = b'{"kind":"session.sandbox_lost","reservation":"r","why":"memory"}'
+    assert decode("session.sandbox_lost", payload, 4) == SandboxLost(reservation="r", why="memory")

@@ -1,0 +1,44 @@
+"""Which session tokens are good: what the log says of reservations, and of the addresses of their sandboxes.
+
+It promises that a token is good while its reservation is held and, once the log has the addresses of its sandbox (a pod's, never
+those of a process of this machine), from those addresses only. They are recorded before a prompt can be in the sandbox.
+"""
+
+import ipaddress
+
+import structlog
+
+from engine import slots
+from engine.latest import Latest
+from engine.ports import EventLog
+
+log_line = structlog.get_logger(__name__)
+
+
+class Reservations:
+    """The gateway's policy. `check_address`: False where addresses are translated on the way here, and tell nothing."""
+
+    def __init__(self, log: EventLog, *, check_address: bool) -> None:
+        self._log = log
+        self._slots = Latest(log, slots.STREAM, slots.fold, slots.Slots())
+        self._check_address = check_address
+
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
+        """Whether this session holds this reservation now, and its sandbox is what connects from `address`. Raises TryAgain."""
+        if (await self._slots.read()).held.get(session) != reservation:
+            return False
+        placed = await self._log.lookup("addresses", reservation) if self._check_address else None
+        if placed is None or _plain(address) in map(_plain, placed.split()):
+            return True
+        log_line.warning("a session token came from elsewhere", session=session, address=address, sandbox=placed)
+        return False
+
+
+def _plain(address: str) -> str:
+    """One way to write an address: a socket for both families writes IPv4 as IPv6."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
