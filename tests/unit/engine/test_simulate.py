@@ -173,6 +173,27 @@ def test_what_a_removal_leads_to_is_no_part_of_it() -> None:
     assert (found.decisions, found.other, found.divergences) == (1, 0, [])
 
 
+def test_what_a_server_was_told_is_not_decided_by_a_session() -> None:
+    asked: dict[int, Told] = {2: (DecideAccess(request="x", choice="denied"), Context(at=2, by=STARTER, cause=2))}
+    history = [OWNED, at(2, "inbox:1", RECEIVED), at(3, "session:s", e.CloseAsked(by=STARTER, why="asked"), cause=2)]
+    assert simulated(*history, changed=NOW, commands=asked).decisions == 0
+
+
+def test_where_others_stand_in_the_line_is_no_decision() -> None:
+    history = [
+        at(1, "slots", e.Asked(session="a")),
+        at(2, "slots", e.Granted(session="a", reservation="a-2")),
+        at(3, "slots", e.Asked(session="b")),
+        at(4, "slots", e.Asked(session="c")),
+        at(5, "slots", e.Left(session="b")),
+        at(6, "slots", e.Moved(session="c", place=1)),
+        at(7, "slots", e.Released(reservation="a-2")),
+        at(8, "slots", e.Granted(session="c", reservation="c-8")),
+    ]
+    found = simulated(*history, changed=NOW)
+    assert (found.decisions, found.other, found.divergences) == (5, 0, [])
+
+
 def test_a_line_that_is_left_and_what_is_strange_in_it() -> None:
     history = [
         at(1, "slots", e.Granted(session="x", reservation="x-1")),
