@@ -148,7 +148,9 @@ class Simulation:
         if again is not None and (recorded.cause != again.cause or later):
             self._close(stream)
             again = None
-        if again is None and not later and (told := self._asked.pop(recorded.cause, None)):
+        told = None if later or again is not None else self._asked.get(recorded.cause)
+        if told is not None and _is_for(stream, told[0]):
+            del self._asked[recorded.cause]
             if isinstance(recorded.event, e.AccessAsked):
                 self._refused[recorded.cause] = told
             again = self._open[stream] = self._decide(stream, recorded.cause, told)
@@ -192,11 +194,11 @@ class Simulation:
 
     def _take_slots(self, recorded: Recorded) -> None:
         event = recorded.event
+        if isinstance(event, _NEWS):
+            return
         if isinstance(event, e.Granted):
             if again := self._open.get(slots.STREAM):
                 again.was.append(_shape(event))
-            return
-        if isinstance(event, _NEWS):
             return
         self._close(slots.STREAM)
         if isinstance(event, e.Asked | e.Left | e.Released):
@@ -237,6 +239,11 @@ class Simulation:
                     after=0 if first == again.cause else first,
                 )
             )
+
+
+def _is_for(stream: str, command: Command | GuildCommand) -> bool:
+    """What a server was told may have an outcome in a session, too, which is another decision."""
+    return isinstance(command, GuildCommand) if stream.startswith("guild:") else isinstance(command, Command)
 
 
 def _shape(event: e.Event) -> str:
