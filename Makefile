@@ -1,6 +1,6 @@
 # Every target sets up what it needs (.ci/bootstrap), from nothing but Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help playground test lint bench drill pictures lock clean
+.PHONY: help playground test lint bench drill drill-cluster pictures lock clean
 
 PY := .venv/bin/python
 ARGS ?=
@@ -12,7 +12,7 @@ SEED ?=
 unexport PYTHONPATH PYTHONHOME
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 playground: ## everything on this machine, at a local page; ARGS=--script plays a conversation by itself
 	@.ci/bootstrap runtime postgres claude $(if $(findstring --kubernetes,$(ARGS)),kubernetes)
@@ -33,6 +33,11 @@ bench: ## the figures, one JSON line each; ONLY=name some of them
 drill: ## the kill drill: N kills (200), SEED=… repeats a failure
 	@.ci/bootstrap runtime kubernetes postgres claude build test
 	@exec env DRILL_KILLS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -m drill --timeout=0 -s $(ARGS)
+
+drill-cluster: N = 20
+drill-cluster: ## conversations on the cluster of KUBECONFIG while parts die: N threads (20), SEED=… repeats a failure
+	@.ci/bootstrap runtime kubernetes postgres claude build test
+	@exec env DRILL_STARTS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -s tests/cluster/test_drill.py $(ARGS)
 
 pictures: ## the README's pictures anew, from the scripted conversation (needs Chromium and CJK fonts)
 	@.ci/bootstrap runtime kubernetes postgres claude build test
