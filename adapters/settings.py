@@ -103,6 +103,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where local sandboxes live; None: they are pods."""
     pods: Pods | None
     max_sandboxes: int
+    max_sandboxes_per_user: int
+    """0: any number."""
     sandbox_start_seconds: int
     sandbox_reap_seconds: int
     """How often sandboxes are compared with reservations."""
@@ -155,6 +157,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         egress_url=read.optional("EGRESS_URL", parsers.url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
         sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
+        max_sandboxes_per_user=read(
+            "MAX_SANDBOXES_PER_USER",
+            parsers.whole(0, 10_000),
+            "how many sandboxes one person may have at once (1 to 10000), or 0 for any number",
+            0,
+        ),
         max_sandboxes=read(
             "MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3
         ),

@@ -123,6 +123,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
             policy = Policy(
                 permission_ttl=settings.permission_seconds * 1_000_000,
                 start_limit=settings.sandbox_start_seconds * 1_000_000,
+                sandboxes_per_person=settings.max_sandboxes_per_user,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
             probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)

@@ -141,6 +141,8 @@ def _start(session: Session, command: Start, context: Context) -> list[e.Session
     who_where = {"by": context.by, "locale": context.locale, "guild": command.guild, "channel": command.channel}
     if context.role is Role.STRANGER:
         return [e.AccessAsked(**who_where)]
+    if 0 < context.policy.sandboxes_per_person <= context.running:
+        return [_refused(context, Reason.TOO_MANY, str(context.running))]
     requested = e.Requested(**who_where)
     return [requested, _queued(command.prompt, command.text, context)] if command.text else [requested]
 
@@ -347,6 +349,8 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
             return not session.thread
         case e.SlotAsked() | e.SandboxReserved():
             return not session.reservation
+        case e.LineLeft():
+            return not session.resting
         case e.SlotLeft():
             return bool(session.place)
         case e.SandboxReady():
