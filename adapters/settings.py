@@ -105,6 +105,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where local sandboxes live; None: they are pods."""
     pods: Pods | None
     max_sandboxes: int
+    max_sandboxes_per_user: int
+    """0: any number."""
     sandbox_start_seconds: int
     sandbox_reap_seconds: int
     """How often sandboxes are compared with reservations."""
@@ -164,6 +166,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
         max_sandboxes=_limit(read),
+        max_sandboxes_per_user=read(
+            "MAX_SANDBOXES_PER_USER",
+            parsers.whole(0, 10_000),
+            "how many sandboxes one person may have at once (1 to 10000), or 0 for any number",
+            0,
+        ),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
         budget_user=read.optional("BUDGET_USER_USD_PER_DAY", parsers.dollars, _DOLLARS) or 0,

@@ -132,6 +132,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 start_limit=settings.sandbox_start_seconds * 1_000_000,
                 budget_user=settings.budget_user,
                 budget_owner=settings.budget_owner,
+                sandboxes_per_person=settings.max_sandboxes_per_user,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
             probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)

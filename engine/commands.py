@@ -54,11 +54,12 @@ class Reason(StrEnum):
     STARTER_ONLY = "starter_only"
     STRANGER = "stranger"
     TOO_LONG = "too_long"
+    TOO_MANY = "too_many"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers that decisions rest on. Times are µs. Budgets: what somebody may use in a day, in millionths of a dollar;
-    0 for no limit.
+    0 for no limit. `sandboxes_per_person`: 0 for any number.
     """
 
     permission_ttl: int = 24 * 3600 * 1_000_000
@@ -69,6 +70,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     access_ttl: int = 7 * 24 * 3600 * 1_000_000
     access_again: int = 24 * 3600 * 1_000_000
     access_limit: int = 20
+    sandboxes_per_person: int = 0
     budget_user: int = 0
     budget_owner: int = 0
 
@@ -81,13 +83,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What surrounds a command: when (µs), by whom ("" for an effect), in which language, in answer to which position.
 
     `role`: what `by` is in the server of the session, as it stands at the version that the append is guarded with. `spent`: what
-    `by` has used today, in millionths of a dollar, about; 0 where they have no budget.
+    `by` has used today, in millionths of a dollar, about; 0 where they have no budget. `running`: how many sessions of theirs are
+    open, where that is limited.
     """
 
     at: int
     by: str = ""
     role: Role = Role.STRANGER
     spent: int = 0
+    running: int = 0
     locale: str = "en-US"
     cause: int = 0
     policy: Policy = Policy()

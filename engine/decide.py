@@ -138,7 +138,7 @@ def _refusal(session: Session, context: Context, *, guests: bool = True) -> list
 # --- what people want ------------------------------------------------------------------------------------------------
 
 
-def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:
+def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:  # noqa: PLR0911 - one refusal per reason
     if session.starter:
         return [_refused(context, Reason.ALREADY)]
     wrong = _wrong_text(command.text, context) if command.text else None
@@ -147,6 +147,8 @@ def _start(session: Session, command: Start, context: Context) -> list[e.Session
     who_where = {"by": context.by, "locale": context.locale, "guild": command.guild, "channel": command.channel}
     if context.role is Role.STRANGER:
         return [e.AccessAsked(**who_where)]
+    if 0 < context.policy.sandboxes_per_person <= context.running:
+        return [_refused(context, Reason.TOO_MANY, str(context.running))]
     requested = e.Requested(**who_where)
     if command.text is None:
         return [requested]
@@ -369,6 +371,8 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
             return not session.thread
         case e.SlotAsked() | e.SandboxReserved():
             return not session.reservation
+        case e.LineLeft():
+            return not session.resting
         case e.SlotLeft():
             return bool(session.place)
         case e.SandboxProbed() | e.SandboxReady():

@@ -150,9 +150,11 @@ def _slot_asked(s: Session, event: e.SlotAsked, _at: int, _cause: int) -> None:
     _touch_head(s)
 
 
-def _line_left(s: Session, _event: e.LineLeft, _at: int, _cause: int) -> None:
+def _line_left(s: Session, event: e.LineLeft, _at: int, _cause: int) -> None:
     s.resting = True
     _touch_head(s)
+    if not event.by:
+        _note(s, "crowded", mention=s.starter)
 
 
 def _slot_needed(s: Session, event: e.SlotNeeded, _at: int, _cause: int) -> None:

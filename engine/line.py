@@ -13,13 +13,16 @@ Joint = AskSlot | LeaveLine | DeleteSandbox
 
 
 def decide(
-    line: Slots, effect: Joint, session: Session, *, limit: int
+    line: Slots, effect: Joint, session: Session, *, limit: int, crowded: bool = False
 ) -> tuple[list[e.SlotsEvent], e.SessionEvent | None]:
     """The events of the slots stream, and what the session is told.
 
-    Nothing, for a session that leaves the line when it has been served: that grant is on its way to it.
+    `crowded`: whoever started it has, or waits for, as many sandboxes as one person may. Nothing, for a session that leaves the
+    line when it has been served: that grant is on its way to it.
     """
     match effect:
+        case AskSlot() if crowded:
+            return [], e.LineLeft(by="")
         case AskSlot():
             events = slots.ask(line, session.id, limit=limit)
             after = _after(line, events)

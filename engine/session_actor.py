@@ -15,7 +15,8 @@ from engine.evolve import evolve, fold
 from engine.host import Host
 from engine.ports import VersionConflict
 from engine.session import Session
-from engine.todo import Attach, DeleteSandbox, Deliver, Effect, HandOver, RestartCli, Wanted, deadlines, todo
+from engine.slots import Slots
+from engine.todo import AskSlot, Attach, DeleteSandbox, Deliver, Effect, HandOver, RestartCli, Wanted, deadlines, todo
 from schema import events as e
 from schema.envelope import Draft, Recorded, Write
 
@@ -89,7 +90,10 @@ class SessionActor(Actor[Session]):
             spent = (
                 await self.host.spent(context.by) if context.policy.budget(role) and isinstance(command, _COSTLY) else 0
             )
-            context = msgspec.structs.replace(context, role=role, spent=spent)
+            running = 0
+            if isinstance(command, Start) and context.policy.sandboxes_per_person:
+                running = len(await self._sessions_of(context.by))
+            context = msgspec.structs.replace(context, role=role, spent=spent, running=running)
         events = decide(self.state, command, context)
         if events:
             await self.append(events, context, settles=settles, guards=guards)
@@ -101,19 +105,34 @@ class SessionActor(Actor[Session]):
             state = await host.slots.read()
             if not self.wants(joint):
                 return
-            given, told = line.decide(state, joint, self.state, limit=host.limit)
+            crowded = isinstance(joint, AskSlot) and await self._crowded(state)
+            given, told = line.decide(state, joint, self.state, limit=host.limit, crowded=crowded)
             context = self.context()
             events = decide(self.state, Report(event=told), context) if told else []
             if not events and not given:
                 return
             others = [self._slots_write(state.version, given, context)] if given else []
+            guards = [] if given else [(slots.STREAM, state.version)]
             try:
-                await self.append(events, context, others=others)
+                await self.append(events, context, others=others, guards=guards)
             except VersionConflict as conflict:
                 if conflict.stream != slots.STREAM:
                     raise
             else:
                 return
+
+    async def _sessions_of(self, person: str) -> set[str]:
+        """What is open of somebody's, in every server."""
+        running = await self.host.log.rows("running")
+        return {session for session, value in running.items() if value.partition(" ")[2] == person}
+
+    async def _crowded(self, state: Slots) -> bool:
+        """Whether others of its starter's sessions hold, or wait for, as many slots as one person may."""
+        most = self.host.policy.sandboxes_per_person
+        if not most:
+            return False
+        others = {*state.held, *state.line} - {self.state.id}
+        return len(others & await self._sessions_of(self.state.starter)) >= most
 
     def _slots_write(self, version: int, given: Sequence[e.SlotsEvent], context: Context) -> Write:
         """Slots granted to others are work for them; our own grant is recorded in this very append."""

@@ -125,7 +125,10 @@ class SlotAsked(_Event, frozen=True, kw_only=True, tag="session.slot_asked"):
 
 
 class LineLeft(_Event, frozen=True, kw_only=True, tag="session.line_left"):
-    """Somebody took the session out of the line; the next prompt puts it at the end."""
+    """Somebody took the session out of the line; the next prompt puts it at the end.
+
+    `by` is empty when whoever started it has as many sandboxes already as one person may.
+    """
 
     by: str
 

@@ -47,6 +47,7 @@ class Stage:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.policy = POLICY
         self.now = 1_000_000
         self.store = MemoryStore()
         self.commands: list[tuple[Command | GuildCommand, str]] = []
@@ -170,7 +171,7 @@ class Process:
             now=lambda: stage.now,
             failed=self._failed,
         )
-        self.supervisor = Supervisor(world, policy=POLICY, limit=stage.limit)
+        self.supervisor = Supervisor(world, policy=stage.policy, limit=stage.limit)
         self.alive = True
 
     def _failed(self, target: str, what: str, error: Exception) -> None:

@@ -1,12 +1,15 @@
 """P6 with real actors: people come, act, are let in, made owners and removed, all at once, and processes die in between."""
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 import anyio
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import given, settings
 
+from engine import slots
 from engine.commands import (
     AddMember,
     Close,
@@ -22,7 +25,7 @@ from schema import events as e
 from tests.property.people import OWNER, STARTER, STRANGER, People
 from tests.property.profile import PROFILE
 from tests.property.promises import Roles
-from tests.property.stage import Process, Stage, Theatre
+from tests.property.stage import POLICY, Process, Stage, Theatre
 
 EVERYBODY = [STARTER, STARTER, STRANGER, OWNER, OWNER, "4"]
 
@@ -43,7 +46,8 @@ class _Play:
     async def begin(self) -> None:
         await self._stage.found()
         await self._theatre.start()
-        await self._stage.say(self._process, *self._people.start())
+        for _ in range(2):  # at once, so that both may find that they are the only one
+            await self._stage.say(self._process, *self._people.start())
 
     async def step(self) -> None:
         doers = [self._say, self._rule, self._go_on, self._claude, self._wait, self._crash]
@@ -98,6 +102,7 @@ class _Play:
 async def _play(seed: int, steps: int) -> None:
     random = Random(seed)
     stage = Stage(limit=random.randint(1, 3))
+    stage.policy = msgspec.structs.replace(POLICY, sandboxes_per_person=random.choice([0, 1, 1, 2]))
     stage.hesitates = lambda: random.choice([0, 0, 20, 60])
     async with anyio.create_task_group() as tasks:
         theatre = Theatre(stage, tasks)
@@ -121,10 +126,21 @@ def _check(stage: Stage) -> None:
     assert not stage.server.leaving
     roles = Roles()
     roles.check(stage.store.events)
+    _check_share(stage)
     for person, sessions in roles.removed:
         for stream in sessions:
             state = stage.state(stream.removeprefix("session:"))
             assert state.closing or state.closed, f"{person} was removed, and {stream} goes on"
+
+
+def _check_share(stage: Stage) -> None:
+    """Nobody ever has, or waits for, more slots than one person may."""
+    most = stage.policy.sandboxes_per_person or 100
+    line = slots.Slots()
+    for one in stage.store.streams.get(slots.STREAM, []):
+        line = slots.evolve(line, one.event)
+        starters = Counter(stage.state(session).starter for session in {*line.held, *line.line})
+        assert all(count <= most for count in starters.values()), starters
 
 
 @settings(PROFILE)

@@ -154,6 +154,7 @@ note-shared = 🤝 <@{ $detail }> shared this session: every user of this server
 note-unshared = 🔒 <@{ $detail }> no longer shares this session: only the person who started it, and owners, act in it.
 note-budget-neared = 💰 <@{ $person }>, you have used { $detail } % of what you may use today. It begins anew at midnight UTC.
 note-slot-passed = ⏸️ <@{ $person }>, nobody asked for anything here for 10 minutes while others waited, so the sandbox went to the next in the line. Write a message to stand in it again.
+note-crowded = ⏸️ <@{ $person }>, you have as many sandboxes already as one person may, or wait for them, so this session does not stand in the line. Close another with `/claude close`, then write a message here.
 note-removed = 🚪 <@{ $detail }> removed <@{ $person }> from those who may use Claude here, so this session ends. What it made follows.
 handover = 📦 What this session made: patch and transcript.
 handover-nothing = 📦 This session left no files. Here is its transcript.
@@ -191,6 +192,7 @@ refused-not_running = Claude is not working on that any more.
 refused-not_waiting = This session does not wait in the line (any more).
 refused-not_yours = Only the person who started this session, and owners, decide in it. They can share it with `/claude share`; or start your own with `/claude start`.
 refused-queue_full = { $detail } prompts are waiting already. Remove one, or wait.
+refused-too_many = Your open sessions: { $detail }. One person may not have more at once. Close one with `/claude close` in its thread, then start again.
 refused-too_long = That is too long for one prompt. Send it in parts.
 
 # --- who may do what

@@ -219,6 +219,7 @@ class Installation:
         self.failures: list[tuple[str, str, Exception]] = []
         self.owner_channels: tuple[str, ...] = ()
         self.limit = 100
+        self.policy = Policy()
         self.ahead = 0
         """How far (µs) the clock of the next bot is ahead of ours."""
 
@@ -261,7 +262,7 @@ class Installation:
             now=lambda: now() + self.ahead,
             failed=lambda target, what, error: self.failures.append((target, what, error)),
         )
-        return Supervisor(world, policy=Policy(), limit=self.limit)
+        return Supervisor(world, policy=self.policy, limit=self.limit)
 
     async def append(self, log: Log, stream: str, event: e.Event) -> None:
         """As another process would."""

@@ -1,6 +1,7 @@
 """The line, as people have it in Discord: their place, kept current; leaving it; being called."""
 
 from adapters.local.discord.people import Person
+from engine.commands import Policy
 from engine.session import HOLD, IDLE
 from schema import events as e
 from tests.integration.discord.conftest import Bot, Claude, Installation
@@ -100,3 +101,18 @@ async def test_who_holds_an_idle_sandbox_is_asked_and_may_keep_or_close_it(
         again = await alice.wait_message(alices, lambda one: labels(one) == ["Keep", "Close"], "asked again")
         await alice.press(again, "Close")
         await sees(bob, bobs, "準備ができました")
+
+
+async def test_one_person_has_no_more_sandboxes_than_they_may(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    installation.policy = Policy(sandboxes_per_person=1)
+    async with installation.bot(engine=True, owners=OWNERS) as bot:
+        first = await holds(bot, alice, general, 1)
+        await alice.slash("claude", "start", channel=general, prompt="more")
+        await sees(alice, general, "Your open sessions: 1")
+        await holds(bot, people["bob"], general, 2)
+        await alice.slash("claude", "close", channel=first)
+        await bot.log.wait(lambda: bot.log.of(e.Closed))
+        await holds(bot, alice, general, 3)

@@ -29,6 +29,7 @@ GOOD = {
     "EGRESS_URL": "http://127.0.0.1:3128",
     "SANDBOX_DIR": str(HERE.parent),
     "MAX_SANDBOXES": "7",
+    "MAX_SANDBOXES_PER_USER": "2",
     "SANDBOX_START_SECONDS": "60",
     "SANDBOX_REAP_SECONDS": "30",
     "BUDGET_USER_USD_PER_DAY": "2.50",
@@ -49,6 +50,7 @@ OPTIONAL = {
     "DB_PORT",
     "EGRESS_URL",
     "MAX_SANDBOXES",
+    "MAX_SANDBOXES_PER_USER",
     "SANDBOX_START_SECONDS",
     "SANDBOX_REAP_SECONDS",
     "BUDGET_USER_USD_PER_DAY",
@@ -76,6 +78,7 @@ BAD = {
     "GATEWAY_SECRET_FILE": ["", "/nowhere/at/all", str(HERE)],
     "EGRESS_URL": ["", "gateway:3128"],
     "SANDBOX_DIR": ["", str(HERE)],
+    "MAX_SANDBOXES_PER_USER": ["-1", "two", "10001"],
     "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
     "SANDBOX_START_SECONDS": ["0", "2m"],
     "SANDBOX_REAP_SECONDS": ["0", "1h"],
@@ -157,13 +160,14 @@ def test_good_settings_are_read() -> None:
     assert settings.discord_api_url == "http://127.0.0.1:8000/api/v10"
     assert (settings.database.port, settings.max_sandboxes, settings.permission_seconds) == (5433, 7, 3600)
     assert (settings.budget_user, settings.budget_owner) == (2_500_000, 20_000_000)
+    assert settings.max_sandboxes_per_user == 2
     assert (settings.logging.format, settings.logging.level) == ("json", "debug")
 
 
 def test_what_is_optional_has_its_default() -> None:
     settings = load({name: value for name, value in GOOD.items() if name not in OPTIONAL})
     assert settings.discord_api_url is settings.claude_config_path is settings.claude_bin is None
-    assert (settings.database.port, settings.max_sandboxes) == (5432, 3)
+    assert (settings.database.port, settings.max_sandboxes, settings.max_sandboxes_per_user) == (5432, 3, 0)
     assert (settings.budget_user, settings.budget_owner) == (0, 0)
     assert (settings.sandbox_start_seconds, settings.permission_seconds) == (120, 86_400)
     assert (settings.logging.format, settings.logging.level) == ("auto", "info")

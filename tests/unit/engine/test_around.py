@@ -51,6 +51,16 @@ def test_who_waits_may_leave_the_line_and_stands_in_it_again_with_the_next_promp
     assert when(given(*left), Leave()) == refused("not_waiting")
 
 
+def test_whoever_has_enough_is_told_and_may_ask_again() -> None:
+    crowded = e.LineLeft(by="")
+    assert when(given(*OPENED), crowded) == [crowded]
+    resting = given(*OPENED, crowded)
+    assert when(resting, crowded) == []
+    assert [one.what for one in resting.cards if isinstance(one, NoteCard)] == ["crowded"]
+    assert "slot" not in wanted(resting)
+    assert "slot" in wanted(given(*OPENED, crowded, queued("p1")))
+
+
 def test_a_slot_that_comes_while_somebody_leaves_is_taken() -> None:
     served = given(*WAITING, LEFT, e.SandboxReserved(reservation=R))
     assert not served.resting

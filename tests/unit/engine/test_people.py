@@ -12,11 +12,13 @@ from engine.commands import (
     ChangeThread,
     Close,
     Command,
+    Context,
     Edit,
     Reason,
     Reject,
     Remove,
     Resolve,
+    Role,
     Share,
     ShowStatus,
     Start,
@@ -25,6 +27,7 @@ from engine.commands import (
     TellStory,
     Tick,
 )
+from engine.decide import decide
 from schema import events as e
 from schema.sealed import Sealed
 from tests.unit.engine.given import (
@@ -36,6 +39,7 @@ from tests.unit.engine.given import (
     OPENED,
     OTHER,
     OWNER,
+    POLICY,
     READY,
     REQUESTED,
     SECOND,
@@ -150,6 +154,14 @@ def test_a_session_begins_with_its_first_prompt() -> None:
 
 def test_a_session_begins_without_a_prompt() -> None:
     assert when(given(), Start(guild="g", channel="c")) == [REQUESTED]
+
+
+@pytest.mark.parametrize(("most", "running", "begins"), [(0, 9, True), (2, 1, True), (2, 2, False), (1, 5, False)])
+def test_nobody_begins_more_than_one_person_may_have(most: int, running: int, begins: bool) -> None:  # noqa: FBT001 - a case
+    policy = msgspec.structs.replace(POLICY, sandboxes_per_person=most)
+    context = Context(at=0, by=STARTER, role=Role.USER, running=running, locale="ja", policy=policy)
+    asked = decide(given(), START, context)
+    assert asked == ([REQUESTED, queued("p1")] if begins else refused("too_many", str(running)))
 
 
 def test_a_stranger_does_not_begin_one_but_asks_to_be_let_in() -> None:

@@ -128,6 +128,10 @@ def test_a_session_that_asks_is_told_its_place() -> None:
     assert line.decide(state(*A_HOLDS), AskSlot(), B, limit=1) == ([asked("b"), needed("a")], e.SlotAsked(place=1))
 
 
+def test_a_session_does_not_join_the_line_for_somebody_who_has_enough() -> None:
+    assert line.decide(state(*A_HOLDS), AskSlot(), B, limit=9, crowded=True) == ([], e.LineLeft(by=""))
+
+
 def test_a_session_leaves_the_line() -> None:
     assert line.decide(state(*B_WAITS), LeaveLine(), B, limit=1) == (
         [e.Left(session="b"), needed("a", waits=False)],
