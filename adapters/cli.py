@@ -49,8 +49,8 @@ def run() -> int:
 def gateway() -> int:
     """Run the gateway, the only process that holds CLAUDE_API_KEY."""
     read = settings.load_gateway(os.environ)
-    files = (read.log_key_file, read.secret_file)
-    telemetry.configure(read.logging, [read.claude_api_key, read.database.password, *map(Secret.in_file, files)])
+    secrets = [read.claude_api_key, read.database.password, Secret.in_file(read.secret_file)]
+    telemetry.configure(read.logging, secrets)
     return _until_told(lambda: wiring.run_gateway(read))
 
 

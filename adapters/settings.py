@@ -141,7 +141,6 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     check_address: bool
     """Whether the token of a pod is good from its addresses only."""
     database: Database
-    log_key_file: Path
     logging: Logging
 
 
@@ -209,7 +208,6 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
         check_address=read("TOKEN_ADDRESS", parsers.one_of("check", "ignore"), "check or ignore", "check") == "check",
         database=_database(read),
-        log_key_file=read("LOG_KEY_FILE", parsers.key_file, _KEY_FILE),
         logging=_logging(read),
     )
     read.finish()

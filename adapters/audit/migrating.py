@@ -2,11 +2,11 @@
 
 # ruff: noqa: D417 - `where` tells its own arguments
 
-from functools import partial
+import anyio
 
-from adapters.audit.commands import Flag, run_with, write_json
+from adapters.audit.commands import Flag, write_json
 from adapters.audit.show import Screen
-from adapters.audit.source import Refused, Source, Where
+from adapters.audit.source import Refused, Where, open_database
 from adapters.postgres import errors
 from adapters.postgres.connect import connect
 from adapters.postgres.migrate import OlderAlive
@@ -15,7 +15,14 @@ from adapters.postgres.migrate import migrate as bring
 _WHERE = Where()
 
 
-def migrate(*, finish: Flag = False, json: Flag = False, where: Where = _WHERE) -> int:
+def migrate(
+    *,
+    finish: Flag = False,
+    bot: str | None = None,
+    gateway: str | None = None,
+    json: Flag = False,
+    where: Where = _WHERE,
+) -> int:
     """Bring the database's tables to this release, as the start of a bot does; --finish when no older bot runs any more.
 
     An upgrade without a pause: start bots of the new release, end those of the old one, the gateway's last, then --finish.
@@ -26,23 +33,34 @@ def migrate(*, finish: Flag = False, json: Flag = False, where: Where = _WHERE) 
     ----------
     finish
         Take away, too, what only older releases need.
+    bot
+        The role of the bot, where the tables belong to another: it is given what it needs there, and no more.
+    gateway
+        The role of the gateway, likewise.
     json
         For programs: one JSON object.
 
     """
-    return run_with(where, partial(_migrate, finish, json))
+
+    async def main() -> int:
+        async with open_database(where) as (dsn, _):
+            ran = await _migrate(dsn, finish=finish, bot=bot, gateway=gateway)
+        if json:
+            write_json({"ran": ran})
+        else:
+            Screen().line(f"ran {', '.join(ran)}" if ran else "nothing to do")
+        return 0
+
+    return anyio.run(main)
 
 
-async def _migrate(finish: bool, json: bool, source: Source) -> None:  # noqa: FBT001 - flags of the command line
+async def _migrate(dsn: str, *, finish: bool, bot: str | None, gateway: str | None) -> list[str]:
+    """The names of what has run. `dsn`: of any database, also one without a log."""
     with errors.translated():
-        connection = await connect(source.dsn)
+        connection = await connect(dsn)
         try:
-            ran = await bring(connection, finish=finish)
+            return [one.name for one in await bring(connection, finish=finish, bot=bot, gateway=gateway)]
         except OlderAlive as error:
             raise Refused(str(error)) from None
         finally:
             connection.terminate()
-    if json:
-        write_json({"ran": [one.name for one in ran]})
-    else:
-        Screen().line(f"ran {', '.join(one.name for one in ran)}" if ran else "nothing to do")

@@ -119,7 +119,7 @@ class Source(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def open_source(where: Where) -> AsyncGenerator[Source]:
     """Raises SettingsError, GiveUp, TryAgain."""
-    async with _database(where) as (dsn, key_file):
+    async with open_database(where) as (dsn, key_file):
         master = MasterKey.load(key_file) if key_file is not None else None
         async with connect.pool(dsn) as pool:
             history = History(pool)
@@ -128,7 +128,8 @@ async def open_source(where: Where) -> AsyncGenerator[Source]:
 
 
 @asynccontextmanager
-async def _database(where: Where) -> AsyncGenerator[tuple[str, Path | None]]:
+async def open_database(where: Where) -> AsyncGenerator[tuple[str, Path | None]]:
+    """Where it is, and the key file if there is one; whether a log is in it is not asked. Raises SettingsError, GiveUp."""
     if where.playground is None:
         database, key_file = settings.load_log(os.environ)
         yield database.dsn(), where.key_file or key_file

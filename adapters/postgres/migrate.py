@@ -17,12 +17,15 @@ from typing import Any
 import msgspec
 
 from adapters.postgres.connect import Connection
-from engine.ports import GiveUp
+from adapters.postgres.errors import NotAllowed
+from adapters.postgres.grants import grant
+from engine.ports import GiveUp, TryAgain
 
 _LOCK = "select pg_advisory_xact_lock(1, 0)"  # of a transaction that waits for nothing but other migrations
 _TIMEOUTS = "set local lock_timeout = '60s'; set local statement_timeout = '10min'"
+_THERE = "select to_regclass('migrations') is not null"
 _TABLE = """
-create table if not exists migrations (
+create table migrations (
     number integer primary key,
     name text not null,
     checksum bytea not null,
@@ -66,28 +69,47 @@ def migrations() -> Sequence[Migration]:
 
 
 async def migrate(
-    connection: Connection, wanted: Sequence[Migration] | None = None, *, finish: bool = False
+    connection: Connection,
+    wanted: Sequence[Migration] | None = None,
+    *,
+    finish: bool = False,
+    bot: str | None = None,
+    gateway: str | None = None,
 ) -> Sequence[Migration]:
-    """Bring the database to this release; to its end with `finish`. Returns what has run.
+    """Bring the database to this release; to its end with `finish`. Returns what has run. `bot`, `gateway`: see `grants`.
 
     Raises GiveUp when the database is newer or was made by other files, OlderAlive when a process lives from which something
-    would be taken away.
+    would be taken away, TryAgain while the tables are not of this release and belong to another role.
     """
     wanted = migrations() if wanted is None else wanted
-    async with connection.transaction():
-        await connection.execute(_TIMEOUTS)
-        await connection.execute(_LOCK)
+    try:
+        async with connection.transaction():
+            ran = await _bring(connection, wanted, finish=finish)
+            await grant(connection, bot=bot, gateway=gateway)
+            return ran
+    except NotAllowed:
+        raise TryAgain(
+            "the tables of the database are not of this release, or not this role's to use: run `discord-claude migrate` as the "
+            "role that owns them, with --bot and --gateway for the others"
+        ) from None
+
+
+async def _bring(connection: Connection, wanted: Sequence[Migration], *, finish: bool) -> Sequence[Migration]:
+    await connection.execute(_TIMEOUTS)
+    await connection.execute(_LOCK)
+    # `create … if not exists` would need a right that only the owner has
+    if not await connection.fetchval(_THERE):
         await connection.execute(_TABLE)
-        done = await connection.fetch(_DONE)
-        _refuse_strangers(done, wanted)
-        pending = list(wanted[len(done) :])
-        while done and not finish and pending and pending[-1].after:
-            pending.pop()
-        for migration in pending:
-            if done and migration.after:
-                await _refuse_older(connection, migration)
-            await connection.execute(migration.sql)
-            await connection.execute(_RECORD, migration.number, migration.name, migration.checksum)
+    done = await connection.fetch(_DONE)
+    _refuse_strangers(done, wanted)
+    pending = list(wanted[len(done) :])
+    while done and not finish and pending and pending[-1].after:
+        pending.pop()
+    for migration in pending:
+        if done and migration.after:
+            await _refuse_older(connection, migration)
+        await connection.execute(migration.sql)
+        await connection.execute(_RECORD, migration.number, migration.name, migration.checksum)
     return pending
 
 

@@ -251,7 +251,7 @@ def test_an_ipv6_address_is_told_from_its_port(host: str, written: str) -> None:
 
 def test_the_gateway_alone_has_the_key_of_the_model() -> None:
     assert load_gateway(GATEWAY).claude_api_key.reveal() == "made-up-key"
-    assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST", "LOG_KEY_FILE"}
+    assert problems({}, load_gateway) >= {"CLAUDE_API_KEY", "GATEWAY_SECRET_FILE", "DB_HOST"}
     assert load_gateway(GATEWAY).egress_port is None
     assert load_gateway(GATEWAY).host == "127.0.0.1"
     assert load_gateway(GATEWAY).check_address

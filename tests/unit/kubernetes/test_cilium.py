@@ -3,22 +3,18 @@
 The schema is that of a pinned release, from the module cache of Go: `go mod download github.com/cilium/cilium@VERSION`.
 """
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
-VERSION = "v1.18.2"
+from tests.crds import Json, crd_schema, wrong
+
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 POLICY = DEPLOY / "components" / "cilium" / "sandboxes.yaml"
 CRD = "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml"
 OF = "k8s:io.kubernetes.pod.namespace"
-
-Json = dict[str, Any]
 
 
 @pytest.fixture
@@ -28,32 +24,7 @@ def policy() -> Json:
 
 @pytest.fixture(scope="module")
 def schema() -> Json:
-    """Of the pinned release, with nothing allowed that it does not name."""
-    cache = Path(os.environ.get("GOMODCACHE") or Path.home() / "go" / "pkg" / "mod")
-    file = cache / "github.com" / "cilium" / f"cilium@{VERSION}" / CRD
-    if not file.is_file():
-        pytest.skip(f"the schema of Cilium is not here: go mod download github.com/cilium/cilium@{VERSION}")
-    versions = yaml.safe_load(file.read_text())["spec"]["versions"]
-    (whole,) = [one["schema"]["openAPIV3Schema"] for one in versions if one["name"] == "v2"]
-    whole["properties"]["metadata"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return _strict(whole)
-
-
-def _strict(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_strict(one) for one in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    found: Json = {str(name): _strict(value) for name, value in cast("Json", schema).items()}
-    if isinstance(found.get("properties"), dict) and "type" in found:
-        found.setdefault("additionalProperties", False)
-    return found
-
-
-def wrong(schema: Json, policy: Json) -> Iterator[str]:
-    validator: Any = jsonschema.Draft7Validator(schema)
-    for error in validator.iter_errors(policy):
-        yield f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
+    return crd_schema("github.com/cilium/cilium@v1.18.2", CRD, "v2")
 
 
 def test_it_is_as_its_schema_says(schema: Json, policy: Json) -> None:
