@@ -333,9 +333,7 @@ async def run_gateway(settings: GatewaySettings) -> None:
         gateway = Gateway(config, policy, _Usage(log).record)
         port = await stack.enter_async_context(gateway.serve(settings.port, settings.host))
         if settings.egress_port is not None:
-            keyring = await open_keyring(log.pool, MasterKey.load(settings.log_key_file))
-            refusals = Refusals(log, keyring, config.secret, now)
-            tunnels = Tunnels(config.secret, allowed, policy, refused=refusals.record)
+            tunnels = Tunnels(config.secret, allowed, policy, refused=Refusals(log, now).record)
             await stack.enter_async_context(tunnels.serve(settings.egress_port, settings.host))
         _announce({"port": port})
         await anyio.sleep_forever()

@@ -228,7 +228,7 @@ class Dismiss(_Command, frozen=True, kw_only=True):
 class NoteEgress(_Command, frozen=True, kw_only=True):
     """The sandbox was not connected to `host`, which is not on the list: its people shall know."""
 
-    host: Sealed
+    host: str
 
 
 class Report(_Command, frozen=True, kw_only=True):

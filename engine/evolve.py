@@ -501,7 +501,7 @@ def _effect_failed(s: Session, event: e.EffectFailed, at: int, _cause: int) -> N
 
 
 def _egress_noted(s: Session, event: e.EgressNoted, _at: int, _cause: int) -> None:
-    _note(s, "egress-refused", text=event.host)
+    _note(s, "egress-refused", reason=event.host)
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------

@@ -360,7 +360,7 @@ class EffectFailed(_Event, frozen=True, kw_only=True, tag="session.effect_failed
 class EgressNoted(_Event, frozen=True, kw_only=True, tag="session.egress_noted"):
     """The thread is told of a host that its sandbox was not connected to, once for each."""
 
-    host: Sealed
+    host: str
 
 
 class CloseAsked(_Event, frozen=True, kw_only=True, tag="session.close_asked"):
@@ -550,11 +550,14 @@ class LeakRemoved(_Event, frozen=True, kw_only=True, tag="slots.leak_removed"):
 
 
 class EgressRefused(_Event, frozen=True, kw_only=True, tag="egress.refused"):
-    """The gateway did not connect the sandbox of `session` to `host` (`name:port`): it is not on the list of EGRESS_ALLOW."""
+    """The gateway did not connect the sandbox of `session` to `host` (`name:port`): it is not on the list of EGRESS_ALLOW.
+
+    `host` is in the clear, for the gateway holds no key of texts: an address, not what somebody wrote.
+    """
 
     session: str
     reservation: str
-    host: Sealed
+    host: str
 
 
 # --- usage:<session> -------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ _GATEWAY: Mapping[str, str] = {
     "log_head": "select, update",
     "migrations": "select",
     "leases": "select, update (owner)",  # an append locks the row it is guarded by, which needs a right to some column
-    "work": "select",
+    "work": "select, insert",  # what a thread must be told
     "view_rows": "select",
 }
 

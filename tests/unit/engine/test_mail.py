@@ -4,9 +4,8 @@ from engine import mail
 from engine.commands import Context, NoteEgress
 from schema import events as e
 from schema.envelope import Recorded
-from schema.sealed import Sealed
 
-REFUSED = e.EgressRefused(session="s", reservation="s-1", host=Sealed(b"a.example:443"))
+REFUSED = e.EgressRefused(session="s", reservation="s-1", host="a.example:443")
 
 
 def recorded(event: e.Event) -> Recorded:

@@ -8,7 +8,6 @@ from engine.decide import decide
 from engine.retry import LONGEST, delay
 from schema import events as e
 from schema import facts as f
-from schema.sealed import Sealed
 from tests.unit.engine.given import (
     ASKING,
     CLOSED,
@@ -106,12 +105,12 @@ def test_a_straggler_changes_nothing(history: History, report: e.SessionEvent) -
 
 
 def test_a_host_that_was_refused_is_told_unless_nobody_reads_it_any_more() -> None:
-    host = Sealed(b"a.example:443")
+    host = "a.example:443"
     (noted,) = when(given(*WORKING), NoteEgress(host=host))
     assert noted == e.EgressNoted(host=host)
     card = after(given(*WORKING), noted).cards[-1]
     assert isinstance(card, NoteCard)
-    assert (card.what, card.text, card.mention) == ("egress-refused", host, "")
+    assert (card.what, card.reason, card.mention) == ("egress-refused", host, "")
     (told,) = when(given(*CLOSED), NoteEgress(host=host))
     assert isinstance(told, e.Noted)
 
