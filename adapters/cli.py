@@ -25,6 +25,7 @@ from adapters.audit.migrating import migrate
 from adapters.audit.simulating import simulate
 from adapters.audit.source import AuditError
 from adapters.audit.verifying import verify
+from adapters.checking import check
 from adapters.parsers import Secret
 from adapters.playground import ArgumentError, Options, PlaygroundError, run_playground
 from engine.ports import EngineError
@@ -32,7 +33,7 @@ from engine.ports import EngineError
 app = cyclopts.App(name="discord-claude", help="Claude Code from Discord: one thread, one session, one sandbox.")
 _ASKING = (audit.log, audit.state, audit.why, verify, audit.export)
 _VIEWS = (standing.members, standing.quota, views.sessions, views.usage, views.views, views.rebuild)
-for _command in (*_ASKING, tell_story, *_VIEWS, simulate, files, erase, migrate):
+for _command in (*_ASKING, tell_story, *_VIEWS, simulate, files, erase, migrate, check):
     app.command(_command)
 
 

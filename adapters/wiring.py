@@ -201,11 +201,11 @@ async def _open_sandboxes(settings: Settings, log: PostgresEventLog) -> AsyncGen
             f"KUBERNETES_NAMESPACE is set, and {error.name} is not here: it needs discord-claude[kubernetes]"
         ) from None
     urls = [settings.gateway_url, *([settings.egress_url] if settings.egress_url else [])]
-    async with open_pods(settings.pods, await log.installation(), urls, _behind_walls(settings)) as pods:
+    async with open_pods(settings.pods, await log.installation(), urls, behind_walls(settings)) as pods:
         yield _Sandboxes(sandbox=pods, isolated=pods.isolated, cli=CLI, disk_bytes=pods.disk_bytes)
 
 
-def _behind_walls(settings: Settings) -> dict[str, tuple[str, int]]:
+def behind_walls(settings: Settings) -> dict[str, tuple[str, int]]:
     """What the bot reaches and no sandbox may, as `open_pods` takes it: an address off the list is Discord's."""
     discord = urlsplit(settings.discord_api_url or "https://discord.com")
     closed = {

@@ -21,7 +21,7 @@ class Person:
     def __init__(self, name: str, info: Json, http: aiohttp.ClientSession) -> None:
         self.name = name
         self.channels: dict[str, Json] = {}
-        self._base = f"http://127.0.0.1:{info['port']}"
+        self._base = info["page"].partition("/?")[0]
         self._token = info["page"].partition("token=")[2]
         self._http = http
         self._messages: dict[str, Json] = {}

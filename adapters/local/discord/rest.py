@@ -197,7 +197,10 @@ class Rest:
         return _json(made)
 
     async def _get_commands(self, request: web.Request) -> web.StreamResponse:
-        kept = self._server.store.get("commands", request.match_info.get("guild") or "all")
+        guild = request.match_info.get("guild")
+        if guild not in {None, self._server.store.world["guild"]}:
+            raise DiscordError(403, 50001, "Missing Access")
+        kept = self._server.store.get("commands", guild or "all")
         return _json(kept["list"] if kept else [])
 
     # --- interactions ------------------------------------------------------------------------------------------------
