@@ -69,7 +69,7 @@ async def test_a_stop_in_the_middle_of_an_answer_says_how_the_turn_ended_and_the
     await host.start(real_cli)
     first = await host.say(host.telling("word " * 900))
     # interrupted at the very first event, the CLI sometimes ends without a result
-    await wait_until(lambda: len([line for line in host.reader.objects() if line.get("type") == "stream_event"]) > 4)
+    await wait_until(lambda: len([line for line in host.reader.objects() if line.get("type") == "stream_event"]) > 8)
     assert await host.channel.stop()
     exit_mark = await host.reader.wait(event="exit")
     assert (exit_mark["code"], exit_mark["why"]) == (0, "stopped")
