@@ -43,7 +43,7 @@ async def serve(state: Path, host: str, port: int, about: list[str], panel: int,
     sys.stdout.flush()
     await ended.wait()
     await runner.cleanup()
-    store.close()
+    server.close()
 
 
 def _announce(server: Server, host: str, port: int) -> Json:

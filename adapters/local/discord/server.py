@@ -39,7 +39,14 @@ class Server:
         self.watchers: set[Watcher] = set()
         self.files_url = ""
         self._old_edits: dict[str, list[float]] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._clocks: dict[str, asyncio.TimerHandle] = {}
+
+    def close(self) -> None:
+        """Nothing happens by itself any more, and what is remembered is on disk."""
+        for waiting in self._clocks.values():
+            waiting.cancel()
+        self._clocks.clear()
+        self.store.close()
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -243,10 +250,11 @@ class Server:
         await self.show(person, "INTERACTION", _told(kept))
         await self.gateway.dispatch("INTERACTION_CREATE", sent)
         loop = asyncio.get_running_loop()
-        loop.call_later(ANSWER_SECONDS, lambda: self._expire(loop, sent["id"]))
+        self._clocks[sent["id"]] = loop.call_later(ANSWER_SECONDS, lambda: self._expire(loop, sent["id"]))
         return str(sent["id"])
 
     def _expire(self, loop: asyncio.AbstractEventLoop, identity: str) -> None:
+        self._clocks.pop(identity, None)
         kept = self.store.get("interaction", identity)
         if kept and kept["state"] == "waiting":
             failed = kept | {"state": "failed"}

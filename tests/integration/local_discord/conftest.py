@@ -109,7 +109,7 @@ async def local(tmp_path: Path) -> AsyncGenerator[Local]:
     async with aiohttp.ClientSession() as http:
         yield Local(server, f"http://127.0.0.1:{runner.addresses[0][1]}{PREFIX}", http, time)
     await runner.cleanup()
-    store.close()
+    server.close()
 
 
 NewBot = Callable[[Json], AbstractAsyncContextManager[hikari.GatewayBot]]

@@ -4,7 +4,7 @@ import anyio
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
 from engine.ports import TryAgain
-from engine.supervisor import Supervisor
+from engine.supervisor import Supervisor, nothing_spent
 from schema import events as e
 from tests.unit.engine.process import Process, rest, until
 
@@ -80,6 +80,10 @@ async def test_what_is_urgent_for_ever_holds_nobody_up_for_long() -> None:
     async with Process(urgent=_Acknowledging()).run() as process:
         await process.say("start")
         await until(lambda: process.events(e.ThreadOpened))
+
+
+async def test_where_nobody_has_a_budget_nothing_is_spent() -> None:
+    assert await nothing_spent("7", 0) == 0
 
 
 async def test_nobody_waits_for_what_is_not_under_way() -> None:
