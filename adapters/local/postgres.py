@@ -104,17 +104,23 @@ class EmbeddedPostgres:
         # the file outlives a crash, and its number may be somebody else's by now
         return pid if str(self._data) in _command_line(pid) else None
 
+    @property
+    def _ended(self) -> bool:
+        """Whether no server runs here: neither one that says so in its file, nor one of ours that did not get to that yet."""
+        return self.pid is None and (self._server is None or self._server.poll() is not None)
+
     async def start(self) -> None:
         """Start it, or find it running; returns when it answers. Raises EmbeddedPostgresError."""
         if not self._data.exists():
             await anyio.to_thread.run_sync(self._init)
-        if self.pid is None or not await self._answers():
-            self._launch()
-        pause = _FIRST_PAUSE
+        launched, pause = False, _FIRST_PAUSE
         with anyio.move_on_after(_START_SECONDS):
             while not await self._answers():
-                if self.pid is None and (self._server is None or self._server.poll() is not None):
-                    break  # it ended, or `kill` ended it
+                if self._ended:  # one that only does not answer yet is waited for: it may be starting, or ending
+                    if launched:
+                        break
+                    self._launch()
+                    launched = True
                 await anyio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
@@ -129,12 +135,16 @@ class EmbeddedPostgres:
         if self.pid is not None:
             arguments = [self._binaries / "pg_ctl", "stop", "-D", self._data, "-m", "fast", "-w", "-t", "30", "-s"]
             await anyio.to_thread.run_sync(lambda: self._as.run(arguments))
+        elif self._server is not None:
+            self._server.send_signal(signal.SIGINT)  # it has not written its file yet
         self._reap()
 
     def kill(self) -> None:
         """End it as a crash would: no checkpoint, no goodbye."""
         if (pid := self.pid) is not None:
             os.kill(pid, signal.SIGKILL)
+        if self._server is not None:
+            self._server.kill()  # it may not have written its file yet
         self._reap()
 
     def _reap(self) -> None:

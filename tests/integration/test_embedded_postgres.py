@@ -128,6 +128,33 @@ async def test_when_its_parent_is_killed(folder: Path, fate: str) -> None:
         await until_gone(pid)
 
 
+async def test_two_who_start_it_at_once_wait_for_the_one_server(folder: Path) -> None:
+    """As the playground, which starts what ended, and somebody else."""
+    server = EmbeddedPostgres(folder)
+    await server.start()
+    server.kill()
+    with anyio.fail_after(SECONDS):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(server.start)
+        assert await answer(server) == ""
+        await server.stop()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+async def test_a_server_that_was_only_just_launched_can_be_ended(folder: Path, end: str) -> None:
+    server = EmbeddedPostgres(folder)
+    await server.start()
+    server.kill()
+    with anyio.fail_after(SECONDS):
+        server._launch()  # pyright: ignore[reportPrivateUsage] - the moment before it has written its file
+        if end == "kill":
+            await anyio.to_thread.run_sync(server.kill)
+        else:
+            await server.stop()
+    assert server.pid is None
+
+
 async def test_a_folder_with_a_long_name_gets_a_socket_elsewhere(folder: Path) -> None:
     deep = folder.joinpath(*["quite a long name"] * 6)
     server = EmbeddedPostgres(deep)
