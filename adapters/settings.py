@@ -173,8 +173,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         ),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
-        budget_user=read.optional("BUDGET_USER_USD_PER_DAY", parsers.dollars, _DOLLARS) or 0,
-        budget_owner=read.optional("BUDGET_OWNER_USD_PER_DAY", parsers.dollars, _DOLLARS) or 0,
+        budget_user=_budget(read, "USER"),
+        budget_owner=_budget(read, "OWNER"),
         permission_seconds=read(
             "PERMISSION_SECONDS", parsers.whole(10, 2_592_000), "seconds, 10 to 2592000 (30 days)", 86_400
         ),
@@ -233,22 +233,24 @@ def load_limit(environ: Mapping[str, str]) -> int:
 def load_limits(environ: Mapping[str, str]) -> tuple[int, int, int]:
     """How many sandboxes may live at once, and the budgets of a user and an owner: for who only asks. Raises SettingsError."""
     read = _Reader(environ)
-    limits = (_limit(read), *_budgets(read))
+    limits = (_limit(read), _budget(read, "USER"), _budget(read, "OWNER"))
     read.finish()
     return limits
 
 
-def _budgets(read: "_Reader") -> tuple[int, int]:
-    names = ("BUDGET_USER_USD_PER_DAY", "BUDGET_OWNER_USD_PER_DAY")
-    user, owner = (read.optional(name, parsers.dollars, _DOLLARS) or 0 for name in names)
-    return user, owner
+def _budget(read: "_Reader", role: str) -> int:
+    return (
+        read.optional(
+            f"BUDGET_{role}_USD_PER_DAY", parsers.dollars, "US dollars a day, as 5 or 2.50, or unset for no limit"
+        )
+        or 0
+    )
 
 
 def _limit(read: "_Reader") -> int:
     return read("MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3)
 
 
-_DOLLARS = "US dollars a day, as 5 or 2.50, or unset for no limit"
 _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it safe, and out of the database"
 
 

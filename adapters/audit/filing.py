@@ -45,7 +45,7 @@ async def _files(thread: str, to: Path | None, json: bool, source: Source) -> No
     if not found:
         raise NotFound(f"nothing is kept of session {session}: its files were posted in its thread, or there were none")
     if to is not None:
-        await _write(kept, session, anyio.Path(to))
+        await _write(kept, session, found, anyio.Path(to))
     if json:
         for one in found:
             write_json({"name": one.name, "size": one.size, "kept_at": iso(one.at)})
@@ -54,17 +54,18 @@ async def _files(thread: str, to: Path | None, json: bool, source: Source) -> No
     Screen().line(f"written to {to}" if to else "say --to FOLDER to have them")
 
 
-async def _write(kept: KeptFiles, session: str, folder: anyio.Path) -> None:
-    names: Sequence[Kept] = await kept.of(session)
-    for one in names:
-        if await (folder / _plain(one.name)).exists():
-            raise Refused(f"{folder / _plain(one.name)} is there already: name another folder. Nothing was written")
+async def _write(kept: KeptFiles, session: str, found: Sequence[Kept], folder: anyio.Path) -> None:
+    places = {one.name: folder / _plain(one.name) for one in found}
+    for place in places.values():
+        if await place.exists():
+            raise Refused(f"{place} is there already: name another folder. Nothing was written")
     try:
         await folder.mkdir(parents=True, exist_ok=True)
-        async for name, data in kept.open(session):
+        for name, place in places.items():
+            data = await kept.open(session, name)
             if data is None:
                 raise GiveUp(f"{name} was erased: the key of who started the session is destroyed")
-            await (folder / _plain(name)).write_bytes(data)
+            await place.write_bytes(data)
     except OSError as error:
         raise Misused(f"{folder} cannot be written to: {error.strerror}") from None
 

@@ -1,6 +1,6 @@
 """Files of sessions that could not be posted: sealed, under the key of who started the session, until operators take them away."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -59,9 +59,8 @@ class KeptFiles:
             rows = await self._pool.fetch(_LIST, session)
         return [Kept(name=name, size=size, at=int(at.timestamp() * 1_000_000)) for name, size, at in rows]
 
-    async def open(self, session: str) -> AsyncIterator[tuple[str, bytes | None]]:
-        """Each file of a session with its name; None for one whose key was destroyed. Raises TryAgain, GiveUp."""
-        for kept in await self.of(session):
-            with errors.translated():
-                sealed = await self._pool.fetchval(_GET, session, kept.name, timeout=_KEEP_SECONDS)
-            yield kept.name, None if sealed is None else await self._keyring.open_data(Sealed(sealed))
+    async def open(self, session: str, name: str) -> bytes | None:
+        """What is in one of them; None when its key was destroyed, or there is none. Raises TryAgain, GiveUp."""
+        with errors.translated():
+            sealed = await self._pool.fetchval(_GET, session, name, timeout=_KEEP_SECONDS)
+        return None if sealed is None else await self._keyring.open_data(Sealed(sealed))

@@ -26,7 +26,7 @@ async def keeper(log: PostgresEventLog) -> KeptFiles:
 
 
 async def everything(kept: KeptFiles, session: str) -> Sequence[tuple[str, bytes | None]]:
-    return [one async for one in kept.open(session)]
+    return [(one.name, await kept.open(session, one.name)) for one in await kept.of(session)]
 
 
 async def test_what_is_kept_comes_back_as_it_was(log: PostgresEventLog, connection: Connection) -> None:
