@@ -1,7 +1,10 @@
-"""A log with one session in it, and the command line that asks it."""
+"""What integration tests share: a local Discord, somebody else's connection, and a log with one session and the command line that
+asks it.
+"""
 
 import shlex
 import sys
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,12 +12,33 @@ import anyio
 import pytest
 
 from adapters import cli
+from adapters.postgres.connect import Connection, connect
 from adapters.postgres.event_log import open_log
 from adapters.postgres.keyring import open_keyring
 from adapters.sealing import MasterKey
 from schema import events as e
 from schema.envelope import Append, Draft, Write
 from tests.integration.asking import PERSON, SESSION, THREAD, Ask
+from tests.integration.local_discord.conftest import Process
+from tests.openapi import undocumented
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncGenerator[Connection]:
+    """Somebody else's connection to the same database, as the owner of everything in it."""
+    connection = await connect(dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def discord(tmp_path: Path) -> Generator[Process]:
+    """Whatever the bot sends in a test must be what Discord documents, and so must what it is answered."""
+    process = Process(tmp_path / "discord")
+    process.start()
+    yield process
+    process.kill()
+    assert undocumented(process.calls()) == []
 
 
 @pytest.fixture

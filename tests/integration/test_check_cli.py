@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,13 +15,12 @@ import pytest
 from adapters import cli
 from adapters.claude.gateway.app import Config, Gateway
 from adapters.parsers import Secret
-from adapters.postgres.connect import Connection, connect
+from adapters.postgres.connect import Connection
 from adapters.postgres.event_log import open_log
 from adapters.postgres.keyring import open_keyring
 from adapters.sealing import MasterKey
 from schema.events import UsageCounted
 from tests.integration.local_discord.conftest import Process
-from tests.openapi import undocumented
 
 Environment = dict[str, str]
 Check = Callable[..., Awaitable[tuple[int, str]]]
@@ -36,22 +35,6 @@ class Nobody:
 
     async def record(self, session: str, request: str, event: UsageCounted) -> None:
         raise NotImplementedError
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncGenerator[Connection]:
-    connection = await connect(dsn)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-def discord(tmp_path: Path) -> Generator[Process]:
-    process = Process(tmp_path / "discord")
-    process.start()
-    yield process
-    process.kill()
-    assert undocumented(process.calls()) == []
 
 
 @pytest.fixture

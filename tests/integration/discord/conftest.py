@@ -6,9 +6,8 @@ Only Claude is not there: an `Actor`'s agent plays what the test tells it to.
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -31,7 +30,6 @@ from schema import facts as f
 from schema.envelope import Append, Draft, Recorded, Write
 from schema.sealed import Sealed, key_id
 from tests.integration.local_discord.conftest import Process
-from tests.openapi import undocumented
 
 Json = dict[str, Any]
 
@@ -274,16 +272,6 @@ class Installation:
     def requests(self, method: str, path: str) -> list[Json]:
         """The bot's requests to paths that contain `path`, in order."""
         return [one for one in self.discord.requests() if one["method"] == method and path in one["path"]]
-
-
-@pytest.fixture
-def discord(tmp_path: Path) -> Generator[Process]:
-    """Whatever the bot sends in a test must be what Discord documents, and so must what it is answered."""
-    process = Process(tmp_path / "discord")
-    process.start()
-    yield process
-    process.kill()
-    assert undocumented(process.calls()) == []
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from adapters.local.discord.limits import Limits
 from adapters.local.discord.rest import PREFIX, Rest
 from adapters.local.discord.server import Server
 from adapters.local.discord.store import Store
-from tests.openapi import undocumented
 
 Json = dict[str, Any]
 
@@ -56,16 +55,6 @@ class Process:
     def _lines(self, name: str) -> list[Json]:
         file = self.folder / name
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-@pytest.fixture
-def discord(tmp_path: Path) -> Generator[Process]:
-    """Whatever a test does with it must be what Discord documents."""
-    process = Process(tmp_path / "discord")
-    process.start()
-    yield process
-    process.kill()
-    assert undocumented(process.calls()) == []
 
 
 class Time:
