@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from engine import running
 from engine.actor import Actor, Handle
 from engine.commands import Context, EndSessions, GuildCommand, GuildReport, Reason, Reject
 from engine.guild import Guild, GuildEffect, deadlines, evolve, fold, stream, todo
@@ -45,10 +46,8 @@ class GuildActor(Actor[Guild]):
 
     async def dismiss(self, person: str) -> None:
         """What is open now was begun before the removal, or by somebody else: whoever is removed begins nothing (P6)."""
-        mine = f"{self.target.removeprefix('guild:')} "
-        running = await self.host.log.rows("running")
-        sessions = tuple(session for session, value in running.items() if value.startswith(mine))
-        await self.send(EndSessions(person=person, sessions=sessions))
+        sessions = await running.of_server(self.host.log, self.target.removeprefix("guild:"))
+        await self.send(EndSessions(person=person, sessions=tuple(sessions)))
 
     def fold(self, recorded: Sequence[Recorded]) -> Guild:
         return fold(recorded, self.state)

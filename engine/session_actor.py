@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from engine import guild, line, mail, slots
+from engine import guild, line, mail, running, slots
 from engine.actor import Actor, Handle
 from engine.commands import Command, Context, Reason, Reject, Report, Resolve, Start, Submit
 from engine.decide import decide
@@ -90,10 +90,10 @@ class SessionActor(Actor[Session]):
             spent = (
                 await self.host.spent(context.by) if context.policy.budget(role) and isinstance(command, _COSTLY) else 0
             )
-            running = 0
+            sessions = 0
             if isinstance(command, Start) and context.policy.sandboxes_per_person:
-                running = len(await self._sessions_of(context.by))
-            context = msgspec.structs.replace(context, role=role, spent=spent, running=running)
+                sessions = len(await running.of_person(self.host.log, context.by))
+            context = msgspec.structs.replace(context, role=role, spent=spent, running=sessions)
         events = decide(self.state, command, context)
         if events:
             await self.append(events, context, settles=settles, guards=guards)
@@ -121,18 +121,13 @@ class SessionActor(Actor[Session]):
             else:
                 return
 
-    async def _sessions_of(self, person: str) -> set[str]:
-        """What is open of somebody's, in every server."""
-        running = await self.host.log.rows("running")
-        return {session for session, value in running.items() if value.partition(" ")[2] == person}
-
     async def _crowded(self, state: Slots) -> bool:
         """Whether others of its starter's sessions hold, or wait for, as many slots as one person may."""
         most = self.host.policy.sandboxes_per_person
         if not most:
             return False
         others = {*state.held, *state.line} - {self.state.id}
-        return len(others & await self._sessions_of(self.state.starter)) >= most
+        return len(others & await running.of_person(self.host.log, self.state.starter)) >= most
 
     def _slots_write(self, version: int, given: Sequence[e.SlotsEvent], context: Context) -> Write:
         """Slots granted to others are work for them; our own grant is recorded in this very append."""

@@ -17,6 +17,7 @@ from adapters.discord.render import Button, start_again, status
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
+from engine import running
 from engine.evolve import fold
 from engine.guild import Guild, Notice
 from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain
@@ -233,8 +234,7 @@ class DiscordChat:
 
     async def _running(self, guild: Guild) -> list[Session]:
         """The sessions of a server that are not closed, the longest first, as the log has them now."""
-        running = await self._log.rows("running")
-        mine = sorted((one for one, value in running.items() if value.startswith(f"{guild.id} ")), key=int)
+        mine = sorted(await running.of_server(self._log, guild.id), key=int)
         return [fold(await self._log.read_stream(f"session:{one}"), Session()) for one in mine]
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
