@@ -9,72 +9,43 @@ from hypothesis import given, settings
 
 from engine import slots
 from engine.commands import Close
-from engine.ports import GiveUp, TryAgain
 from engine.session import Phase
 from schema import events as e
-from tests.property.people import STARTER, People
+from tests.property.people import STARTER
+from tests.property.play import Play
 from tests.property.profile import PROFILE
 from tests.property.promises import fates
-from tests.property.stage import Process, Stage, Theatre
+from tests.property.stage import Stage, Theatre
 
 SEEDS = st.integers(0, 1 << 32)
 
 
-class _Play:
+class _Play(Play):
     """One interleaving."""
 
-    def __init__(self, random: Random, theatre: Theatre) -> None:
-        self._random = random
-        self._stage = theatre.stage
-        self._theatre = theatre
-        self._people = People(self._stage)
-
-    @property
-    def _process(self) -> Process:
-        """The one that people speak to: the newest."""
-        return self._stage.processes[-1]
+    WAITS = (1, 10, 100, 4000)
 
     async def begin(self) -> None:
-        await self._stage.found()
-        await self._theatre.start()
-        await self._stage.say(self._process, *self._people.start())
+        await self.stage.found()
+        await self.theatre.start()
+        await self.stage.say(self.process, *self.people.start())
 
     async def step(self) -> None:
-        random = self._random
-        doers = [self._say, self._go_on, self._claude, self._wait, self._crash, self._take_over]
+        random = self.random
+        doers = [self._say, self.go_on, self.claude, self.wait, self.crash, self._take_over]
         await random.choices(doers, [3, 20, 8, 0.2, 0.1, 0.1])[0]()
         for _ in range(random.randint(0, 8)):
             await anyio.lowlevel.checkpoint()
 
     async def _say(self) -> None:
-        await self._stage.say(self._process, *self._people.say(self._random))
-
-    async def _go_on(self) -> None:
-        points = [(process, point) for process in self._stage.processes for point in process.points]
-        if points:
-            process, point = self._random.choice(points)
-            process.go_on(point, self._random.choices([None, TryAgain("test"), GiveUp("test")], [30, 2, 0.5])[0])
-
-    async def _claude(self) -> None:
-        alive = [sandbox for sandbox in self._stage.sandboxes.values() if sandbox.alive]
-        if alive:
-            self._random.choice(alive).act(self._random)
-
-    async def _wait(self) -> None:
-        self._stage.now += self._random.choice([1, 10, 100, 4000]) * 1_000_000
-        for process in self._stage.processes:
-            process.look()
-
-    async def _crash(self) -> None:
-        await self._theatre.kill(self._process)
-        await self._theatre.start()
+        await self.stage.say(self.process, *self.people.say(self.random))
 
     async def _take_over(self) -> None:
         """The process seems dead and is not: its leases are free, and it goes on as if nothing were."""
-        self._process.log.close()
-        await self._theatre.start()
-        if len(self._stage.processes) > 2:
-            await self._theatre.kill(self._stage.processes[0])
+        self.process.log.close()
+        await self.theatre.start()
+        if len(self.stage.processes) > 2:
+            await self.theatre.kill(self.stage.processes[0])
 
 
 async def _play(seed: int, steps: int) -> Stage:

@@ -20,83 +20,55 @@ from engine.commands import (
     ListMembers,
     Role,
 )
-from engine.ports import GiveUp, TryAgain
 from schema import events as e
-from tests.property.people import OWNER, STARTER, STRANGER, People
+from tests.property.people import OWNER, STARTER, STRANGER
+from tests.property.play import Play
 from tests.property.profile import PROFILE
 from tests.property.promises import Roles
-from tests.property.stage import POLICY, Process, Stage, Theatre
+from tests.property.stage import POLICY, Stage, Theatre
 
 EVERYBODY = [STARTER, STARTER, STRANGER, OWNER, OWNER, "4"]
 
 
-class _Play:
+class _Play(Play):
     """One interleaving."""
 
-    def __init__(self, random: Random, theatre: Theatre) -> None:
-        self._random = random
-        self._stage = theatre.stage
-        self._theatre = theatre
-        self._people = People(self._stage)
-
-    @property
-    def _process(self) -> Process:
-        return self._stage.processes[-1]
+    WAITS = (1, 100, 100_000)
 
     async def begin(self) -> None:
-        await self._stage.found()
-        await self._theatre.start()
+        await self.stage.found()
+        await self.theatre.start()
         for _ in range(2):  # at once, so that both may find that they are the only one
-            await self._stage.say(self._process, *self._people.start())
+            await self.stage.say(self.process, *self.people.start())
 
     async def step(self) -> None:
-        doers = [self._say, self._rule, self._go_on, self._claude, self._wait, self._crash]
-        await self._random.choices(doers, [4, 2, 20, 5, 0.2, 0.1])[0]()
-        for _ in range(self._random.randint(0, 8)):
+        doers = [self._say, self._rule, self.go_on, self.claude, self.wait, self.crash]
+        await self.random.choices(doers, [4, 2, 20, 5, 0.2, 0.1])[0]()
+        for _ in range(self.random.randint(0, 8)):
             await anyio.lowlevel.checkpoint()
 
     async def _say(self) -> None:
-        session, command, _ = self._people.say(self._random)
-        await self._stage.say(self._process, session, command, self._random.choice(EVERYBODY))
+        session, command, _ = self.people.say(self.random)
+        await self.stage.say(self.process, session, command, self.random.choice(EVERYBODY))
 
     async def _rule(self) -> None:
         """Somebody changes who may do what, or tries to."""
-        person = self._random.choice(EVERYBODY)
-        role = self._random.choices([Role.USER, Role.OWNER], [4, 1])[0]
+        person = self.random.choice(EVERYBODY)
+        role = self.random.choices([Role.USER, Role.OWNER], [4, 1])[0]
         requests = [event.request for event in self._of(e.AccessRequested)] or ["?"]
-        choice = self._random.choice(["approved", "denied"])
+        choice = self.random.choice(["approved", "denied"])
         commands: list[Callable[[], GuildCommand]] = [
             lambda: AddMember(person=person, role=role),
             lambda: DeleteMember(person=person, role=role),
-            lambda: DecideAccess(request=self._random.choice(requests), choice=choice),
+            lambda: DecideAccess(request=self.random.choice(requests), choice=choice),
             Confirm,
             ListMembers,
         ]
-        command = self._random.choices(commands, [4, 5, 4, 0.3, 0.3])[0]()
-        await self._stage.say(self._process, "", command, self._random.choice(EVERYBODY))
+        command = self.random.choices(commands, [4, 5, 4, 0.3, 0.3])[0]()
+        await self.stage.say(self.process, "", command, self.random.choice(EVERYBODY))
 
     def _of(self, kind: type[e.AccessRequested]) -> list[e.AccessRequested]:
-        return [one.event for one in self._stage.store.events if isinstance(one.event, kind)]
-
-    async def _go_on(self) -> None:
-        points = [(process, point) for process in self._stage.processes for point in process.points]
-        if points:
-            process, point = self._random.choice(points)
-            process.go_on(point, self._random.choices([None, TryAgain("test"), GiveUp("test")], [30, 2, 0.5])[0])
-
-    async def _claude(self) -> None:
-        alive = [sandbox for sandbox in self._stage.sandboxes.values() if sandbox.alive]
-        if alive:
-            self._random.choice(alive).act(self._random)
-
-    async def _wait(self) -> None:
-        self._stage.now += self._random.choice([1, 100, 100_000]) * 1_000_000
-        for process in self._stage.processes:
-            process.look()
-
-    async def _crash(self) -> None:
-        await self._theatre.kill(self._process)
-        await self._theatre.start()
+        return [one.event for one in self.stage.store.events if isinstance(one.event, kind)]
 
 
 async def _play(seed: int, steps: int) -> None:
