@@ -6,10 +6,9 @@ import pytest
 from adapters.findings import Finding
 from adapters.kubernetes.looking import look_at_cluster
 from adapters.settings import Pods
-from tests.cluster.test_gate import SECONDS, Walled, walled
+from tests.cluster.conftest import SECONDS, Walled
 from tests.clusters import BASE, PODS
 
-__all__ = ["walled"]  # the fixture
 pytestmark = pytest.mark.cluster
 
 

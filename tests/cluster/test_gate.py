@@ -3,97 +3,25 @@
 import json
 import os
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
 
-from adapters.kubernetes import gate, manifests
 from adapters.kubernetes.api import Api, connect
-from adapters.kubernetes.gate import ALWAYS, Gate, Place
-from adapters.kubernetes.playground import NAMESPACE, gateway_policy
+from adapters.kubernetes.playground import NAMESPACE
 from adapters.kubernetes.sandbox import KubernetesSandbox
-from adapters.kubernetes.template import Fields, Template
 from adapters.local.discord.people import Person, open_people
 from adapters.playground import Options, open_playground
 from engine.ports import SandboxSpec, TryAgain, Unwalled
 from schema.events import Check
-from tests.clusters import BASE, Cluster, find_cluster, open_namespace
+from tests.cluster.conftest import SECONDS, Walled, policies_of
+from tests.clusters import find_cluster
 
 pytestmark = pytest.mark.cluster
 
-SECONDS = 90
 TOKEN = "dc1.a-token-that-nobody-must-see"
-
-
-class Walled(NamedTuple):
-    """A namespace with the walls of `deploy/base`, and two addresses of this machine: a gateway's, and one off the list."""
-
-    cluster: Cluster
-    api: Api
-    namespace: str
-    closed: list[Place]
-    gateway: Place
-
-    def sandbox(self, *, enforce: bool = True) -> KubernetesSandbox:
-        installation = str(uuid.uuid4())
-        fields = Fields(installation=installation, namespace=self.namespace, image=self.cluster.image)
-        template = Template(BASE / "sandbox-pod.yaml", fields)
-        gate = Gate(self.closed, [self.gateway], enforce=enforce)
-        return KubernetesSandbox(self.api, self.namespace, installation, template, gate)
-
-    async def policies(self) -> list[str]:
-        found = await self.api.request("GET", _policies(self.namespace), "look at the policies")
-        return [one["metadata"]["name"] for one in found["items"]]
-
-    async def open_up(self) -> None:
-        for name in await self.policies():
-            await self.api.request("DELETE", f"{_policies(self.namespace)}/{name}", "delete a policy")
-
-
-def _policies(namespace: str) -> str:
-    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
-
-
-async def _greet(stream: SocketStream) -> None:
-    await stream.aclose()
-
-
-@pytest.fixture
-async def walled(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Walled]:
-    cluster = find_cluster()
-    monkeypatch.setattr(gate, "_SETTLE_SECONDS", 3)
-    async with AsyncExitStack() as stack:
-        api, namespace = await stack.enter_async_context(open_namespace(cluster))
-        here = api.own_address()
-        listeners = [
-            await stack.enter_async_context(await anyio.create_tcp_listener(local_host=here)) for _ in range(2)
-        ]
-        ports = [int(one.extra(SocketAttribute.local_port)) for one in listeners]
-        tasks = await stack.enter_async_context(anyio.create_task_group())
-        for one in listeners:
-            tasks.start_soon(one.serve, _greet)
-        await manifests.apply(api, gateway_policy(namespace, here, ports[0]))
-        server, port = api.server
-        closed = [
-            *ALWAYS,
-            Place(wall="api", host=server, port=port),
-            Place(wall="outside", host=here, port=ports[1]),
-            Place(wall="dns", host=await _name_server(api), port=53, kind="dns"),
-        ]
-        yield Walled(cluster, api, namespace, closed, Place(wall="gateway", host=here, port=ports[0]))
-        tasks.cancel_scope.cancel()
-
-
-async def _name_server(api: Api) -> str:
-    """A pod of the cluster's DNS: this machine reaches it, and so would a sandbox that may."""
-    query = [("labelSelector", "k8s-app=kube-dns")]
-    found = await api.request("GET", "/api/v1/namespaces/kube-system/pods", "find the DNS", query=query)
-    return found["items"][0]["status"]["podIP"]
 
 
 def spec(reservation: str, *, existed: bool = False) -> SandboxSpec:
@@ -184,8 +112,8 @@ async def test_the_thread_is_told_which_wall_is_open(tmp_path: Path, isolation: 
         open_playground(options, lambda _: None) as playground,
         open_people(playground.discord) as people,
     ):
-        for policy in (await api.request("GET", _policies(NAMESPACE), "look"))["items"]:
-            path = f"{_policies(NAMESPACE)}/{policy['metadata']['name']}"
+        for policy in (await api.request("GET", policies_of(NAMESPACE), "look"))["items"]:
+            path = f"{policies_of(NAMESPACE)}/{policy['metadata']['name']}"
             await api.request("DELETE", path, "delete a policy")
         alice, channel = people["alice"], playground.discord["channel_id"]
         known = alice.threads(channel)
