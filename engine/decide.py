@@ -42,7 +42,7 @@ from engine.commands import (
 )
 from engine.evolve import follow
 from engine.retry import LONGEST
-from engine.session import Session
+from engine.session import Prompt, Session
 from engine.todo import Deliver, todo
 from schema import events as e
 
@@ -152,9 +152,14 @@ def _start(session: Session, command: Start, context: Context) -> list[e.Session
     requested = e.Requested(**who_where)
     if command.text is None:
         return [requested]
-    if budgets.over(context):
-        return [_refused(context, Reason.BUDGET, budgets.told(context))]
+    if refusal := _over_budget(context):
+        return refusal
     return [requested, _queued(command.prompt, command.text, context), *budgets.nears(session, context)]
+
+
+def _over_budget(context: Context) -> list[e.SessionEvent]:
+    """Why nothing may begin for them today."""
+    return [_refused(context, Reason.BUDGET, budgets.told(context))] if budgets.over(context) else []
 
 
 def _queued(prompt: str, text: Text, context: Context) -> e.PromptQueued:
@@ -170,8 +175,8 @@ def _wrong_text(text: Text, context: Context) -> Reason | None:
 def _submit(session: Session, command: Submit, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context):
         return refusal
-    if budgets.over(context):
-        return [_refused(context, Reason.BUDGET, budgets.told(context))]
+    if refusal := _over_budget(context):
+        return refusal
     if wrong := _wrong_text(command.text, context):
         return [_refused(context, wrong)]
     if len(session.queue) >= context.policy.queue_limit:
@@ -185,7 +190,7 @@ def _submit(session: Session, command: Submit, context: Context) -> list[e.Sessi
 def _edit(session: Session, command: Edit, context: Context) -> list[e.SessionEvent]:
     if refusal := _refusal(session, context):
         return refusal
-    if not _is_queued(session, command.prompt):
+    if _waiting(session, command.prompt) is None:
         return [_refused(context, Reason.NOT_QUEUED)]
     if wrong := _wrong_text(command.text, context):
         return [_refused(context, wrong)]
@@ -198,7 +203,7 @@ def _remove(session: Session, command: Remove, context: Context) -> list[e.Sessi
     """Discord does not say who deleted a message, but lets only its author and moderators do it."""
     if context.by and (refusal := _refusal(session, context)):
         return refusal
-    prompt = next((one for one in session.queue if one.prompt == command.prompt), None)
+    prompt = _waiting(session, command.prompt)
     if prompt is None:
         return [_refused(context, Reason.NOT_QUEUED)]
     if context.by and _is_guest(session, context) and prompt.by != context.by:
@@ -206,8 +211,9 @@ def _remove(session: Session, command: Remove, context: Context) -> list[e.Sessi
     return [e.PromptRemoved(prompt=command.prompt, by=context.by)]
 
 
-def _is_queued(session: Session, prompt: str) -> bool:
-    return any(one.prompt == prompt for one in session.queue)
+def _waiting(session: Session, prompt: str) -> Prompt | None:
+    """The prompt of that id, None when it does not wait (any more)."""
+    return next((one for one in session.queue if one.prompt == prompt), None)
 
 
 def _stop(session: Session, command: Stop, context: Context) -> list[e.SessionEvent]:
@@ -245,8 +251,8 @@ def _resolve(session: Session, command: Resolve, context: Context) -> list[e.Ses
         return refusal
     if session.cut is None or session.cut.turn != command.turn:
         return [_refused(context, Reason.NOT_CUT)]
-    if budgets.over(context):
-        return [_refused(context, Reason.BUDGET, budgets.told(context))]
+    if refusal := _over_budget(context):
+        return refusal
     retried = session.cut.prompt if command.choice == "retry" else None
     text = Text(sealed=retried.text, size=retried.size) if retried else command.text
     return [

@@ -2,7 +2,6 @@
 
 # ruff: noqa: D417 - `where` tells its own arguments
 
-import json as json_
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -16,10 +15,10 @@ from adapters.audit.show import Screen, clock
 from adapters.audit.source import Misused, Source, Where
 from adapters.audit.tables import table
 from adapters.audit.texts import iso
-from adapters.discord.translate import Payload, command
+from adapters.discord.translate import command, given, read
 from adapters.postgres.keyring import PostgresKeyring
 from adapters.postgres.rebuild import reading
-from engine.commands import Context, Policy, Reason, Reject, Role
+from engine.commands import Policy, Reason, Reject, Role
 from engine.ports import GiveUp
 from engine.simulate import Divergence, Simulation, Terms, Told, Verdict
 from projections.prices import LISTED, spent
@@ -141,9 +140,9 @@ async def _commands(page: Sequence[Recorded], keyring: PostgresKeyring) -> dict[
 
 
 def _command(recorded: Recorded, event: Received, raw: str) -> Told:
-    context = Context(at=recorded.at, by=event.by, locale=event.locale, cause=recorded.position)
+    context = given(recorded, event)
     try:
-        payload = msgspec.convert(json_.loads(raw or "{}"), Payload, strict=False)
+        payload = read(raw or "{}")
     except (msgspec.MsgspecError, ValueError):
         return Reject(reason=Reason.MALFORMED), context
     return command(event, payload, lambda _text: Sealed(b"")), context

@@ -206,6 +206,16 @@ def _text(said: str, seal: Seal) -> c.Text:
     return c.Text(sealed=seal(clean), size=len(clean) if clean.strip() else 0)
 
 
+def read(raw: str) -> Payload:
+    """What Discord sent, as it was recorded. Raises MsgspecError, ValueError."""
+    return msgspec.convert(json.loads(raw), Payload, strict=False)
+
+
+def given(recorded: Recorded, event: Received) -> c.Context:
+    """Who gave the command in `event`, and when."""
+    return c.Context(at=recorded.at, by=event.by, locale=event.locale, cause=recorded.position)
+
+
 class DiscordTranslator:
     """`engine.ports.Translator`. Texts of a session are sealed under its own keys."""
 
@@ -217,11 +227,11 @@ class DiscordTranslator:
         event = received.event
         if not isinstance(event, Received):
             return _MALFORMED, c.Context(at=received.at, cause=received.position)
-        context = c.Context(at=received.at, by=event.by, locale=event.locale, cause=received.position)
+        context = given(received, event)
         target = f"session:{event.session}" if event.session else f"guild:{event.guild}"
         try:
             raw = await self._keyring.open(event.raw)
-            payload = msgspec.convert(json.loads(raw or "{}"), Payload, strict=False)
+            payload = read(raw or "{}")
             key = await self._keyring.prepare(target, event.by)
         except (msgspec.MsgspecError, ValueError, GiveUp):  # GiveUp: the text, or the person's key, is no more
             return self._rejected(received.position, event, _MALFORMED), context

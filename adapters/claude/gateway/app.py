@@ -11,7 +11,7 @@ import math
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import anyio
@@ -19,9 +19,9 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from adapters.claude.gateway import tokens
 from adapters.claude.gateway.limits import Busy, Limits
 from adapters.claude.gateway.recording import Record, Recording
+from adapters.claude.gateway.reservations import NOT_GOOD, Policy, admit
 from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, QUERIES, Rules, refusal
 from adapters.claude.gateway.usage import Meter, Refusal
 from adapters.parsers import Secret
@@ -33,14 +33,6 @@ _CONNECT_SECONDS = 15
 _SILENCE_SECONDS = 600
 _BODY_SECONDS = 120
 _END_SECONDS = 1
-
-
-class Policy(Protocol):
-    """Which session tokens are good, and from where (`reservations.py`)."""
-
-    async def is_open(self, session: str, reservation: str, address: str) -> bool:
-        """Whether this session holds this reservation now, and its sandbox may connect from `address`. Raises TryAgain."""
-        ...
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,13 +90,12 @@ class Gateway:
         return app
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        known = tokens.read(self._config.secret, _token(request))
         try:
-            good = known is not None and await self._policy.is_open(*known, request.remote or "")
+            known = await admit(self._config.secret, _token(request), self._policy, request.remote or "")
         except TryAgain as error:  # a status that the CLI tries again
             return _error(529, "overloaded_error", str(error))
-        if known is None or not good:
-            return _refuse("this session token is not (any more) good for anything, or not from here")
+        if known is None:
+            return _refuse(NOT_GOOD)
         session, reservation = known
         try:
             with self._limits.admit(session):

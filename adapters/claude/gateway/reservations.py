@@ -5,14 +5,34 @@ those of a process of this machine), from those addresses only. They are recorde
 """
 
 import ipaddress
+from typing import Protocol
 
 import structlog
 
+from adapters.claude.gateway import tokens
 from engine import slots
 from engine.latest import Latest
 from engine.ports import EventLog
 
 log_line = structlog.get_logger(__name__)
+
+
+NOT_GOOD = "this session token is not (any more) good for anything, or not from here"
+"""What whoever shows one is told."""
+
+
+class Policy(Protocol):
+    """Which session tokens are good, and from where."""
+
+    async def is_open(self, session: str, reservation: str, address: str) -> bool:
+        """Whether this session holds this reservation now, and its sandbox may connect from `address`. Raises TryAgain."""
+        ...
+
+
+async def admit(secret: bytes, token: str, policy: Policy, address: str) -> tuple[str, str] | None:
+    """The session and reservation of a token that is good from `address`; None for any other. Raises TryAgain."""
+    known = tokens.read(secret, token)
+    return known if known is not None and await policy.is_open(*known, address) else None
 
 
 class Reservations:

@@ -13,14 +13,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequ
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import msgspec
 import structlog
 from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 
-from adapters.claude.gateway import egress, tokens
+from adapters.claude.gateway import egress
+from adapters.claude.gateway.reservations import NOT_GOOD, Policy, admit
 from engine.ports import TryAgain
 
 log_line = structlog.get_logger(__name__)
@@ -32,14 +33,6 @@ _SILENCE_SECONDS = 600
 _LOOK_SECONDS = 15
 _SHOWN = 260  # of a host and its port: no name is longer
 _BROKEN = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
-
-
-class Policy(Protocol):
-    """Which session tokens are good, and from where (`reservations.py`)."""
-
-    async def is_open(self, session: str, reservation: str, address: str) -> bool:
-        """Whether this session holds this reservation now, and its sandbox may connect from `address`. Raises TryAgain."""
-        ...
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -108,15 +101,12 @@ class Tunnels:
                     await client.send(_answer(refusal))
 
     async def _admit(self, asked: Asked, address: str) -> tuple[str, str]:
-        known = tokens.read(self._secret, asked.token)
         try:
-            good = known is not None and await self._policy.is_open(*known, address)
+            known = await admit(self._secret, asked.token, self._policy, address)
         except TryAgain as error:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"try again: {error}") from None
-        if known is None or not good:
-            raise Refused(
-                HTTPStatus.FORBIDDEN, "this session token is not (any more) good for anything, or not from here"
-            )
+        if known is None:
+            raise Refused(HTTPStatus.FORBIDDEN, NOT_GOOD)
         return known
 
     @asynccontextmanager
