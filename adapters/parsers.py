@@ -1,7 +1,8 @@
-"""Parsers of settings: text to value, or ValueError with half a sentence that does not repeat the text."""
+"""Parsers of settings: text to value, or ValueError with half a sentence that does not repeat the text; and of addresses."""
 
 import base64
 import binascii
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -10,6 +11,14 @@ from urllib.parse import urlsplit
 
 KEY_BYTES = 32
 """In a file that holds a key, in base64."""
+
+
+def ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is written as; None for a name, or nothing."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 class Secret:

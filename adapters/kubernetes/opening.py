@@ -1,6 +1,5 @@
 """Sandboxes as pods, from the settings: the connection to the cluster, the template, what a pod must know, and its gate."""
 
-import ipaddress
 import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +12,7 @@ from adapters.kubernetes.api import Api, connect
 from adapters.kubernetes.gate import ALWAYS, Gate, Place
 from adapters.kubernetes.sandbox import KubernetesSandbox
 from adapters.kubernetes.template import Fields, Template
+from adapters.parsers import ip
 from adapters.settings import Pods
 from engine.ports import GiveUp
 
@@ -49,8 +49,8 @@ async def _addresses(urls: Sequence[str]) -> dict[str, str]:
     """The address of each host that is a name. A Service keeps its address for as long as it lives."""
     found: dict[str, str] = {}
     for host in {urlsplit(url).hostname or "" for url in urls}:
-        if not _is_address(host):
-            [address, *_] = [*await _look_up(host), ""]
+        if not ip(host):
+            address = next(iter(await _look_up(host)), "")
             if not address:
                 raise GiveUp(f"sandboxes must reach {host} (GATEWAY_URL, EGRESS_URL), and it has no address")
             found[host] = address
@@ -81,7 +81,7 @@ async def _own(api: Api) -> str:
 
 async def _look_up(host: str) -> list[str]:
     """The IPv4 addresses of a host; none for one that is unknown, or is a folder of sockets."""
-    if _is_address(host):
+    if ip(host):
         return [host]
     if not host or host.startswith("/"):
         return []
@@ -97,16 +97,9 @@ def _resolvers(file: Path) -> list[str]:
         lines = [line.split() for line in file.read_text().splitlines()]
     except OSError:
         return []
-    return [words[1] for words in lines if words[:1] == ["nameserver"] and _is_address(words[-1])]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return [words[1] for words in lines if words[:1] == ["nameserver"] and ip(words[-1])]
 
 
 def _is_loopback(host: str) -> bool:
-    return _is_address(host) and ipaddress.ip_address(host).is_loopback
+    found = ip(host)
+    return found is not None and found.is_loopback

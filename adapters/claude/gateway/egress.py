@@ -14,6 +14,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from adapters.parsers import ip
+
 _ENTRY = re.compile(
     r"(?P<private>\+?)(?P<below>(?:\*\.)?)(?P<name>[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+)"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
@@ -39,24 +41,16 @@ def read_list(text: str) -> tuple[Entry, ...]:
     entries: list[Entry] = []
     for part in filter(None, (part.strip().lower() for part in text.split(","))):
         found = _ENTRY.fullmatch(part)
-        if not found or int(found["port"] or 443) > 65_535 or _is_address(found["name"]):
+        if not found or int(found["port"] or 443) > 65_535 or ip(found["name"]):
             raise ValueError("holds something that is not a host name, with or without a port")
         entries.append(Entry(found["name"], int(found["port"] or 443), bool(found["below"]), bool(found["private"])))
     return tuple(entries)
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def find(entries: Iterable[Entry], host: str, port: int) -> Entry | None:
     """The entry that lets this host pass. Never an address: what an address is for is nobody's to say."""
     host = host.lower().removesuffix(".")
-    if not _NAME.fullmatch(host) or _is_address(host):
+    if not _NAME.fullmatch(host) or ip(host):
         return None
     fitting = [entry for entry in entries if entry.fits(host, port)]
     return next((entry for entry in fitting if entry.private), fitting[0] if fitting else None)

@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from adapters.claude.gateway import tokens
+from adapters.parsers import ip
 from engine import slots
 from engine.latest import Latest
 from engine.ports import EventLog
@@ -56,9 +57,6 @@ class Reservations:
 
 def _plain(address: str) -> str:
     """One way to write an address: a socket for both families writes IPv4 as IPv6."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
+    found = ip(address)
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    return str(mapped or found or address)

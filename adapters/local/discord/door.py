@@ -5,11 +5,12 @@ asked for, the Host must be ours (a foreign name that points here is not), and t
 """
 
 import hmac
-import ipaddress
 import socket
 from importlib.resources import files
 
 from aiohttp import web
+
+from adapters.parsers import ip
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -46,7 +47,8 @@ class Door:
             return True
         if self._host in _LOOPBACK:
             return False
-        return name in {self._host, socket.gethostname()} or _is_address(name)
+        # no name of another's can be made to point here if it is no name
+        return name in {self._host, socket.gethostname()} or ip(name) is not None
 
     def _policy(self, host: str) -> str:
         beside = f"{host.removesuffix(_port_of(host))}:{self._panel}"
@@ -91,15 +93,6 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.removesuffix(_port_of(host))
-
-
-def _is_address(name: str) -> bool:
-    """No name of another's can be made to point here if it is no name."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _refusal() -> web.Response:
