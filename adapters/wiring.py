@@ -116,6 +116,11 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 lambda session, reservation: tokens.make(secret, session, reservation),
             )
             metrics = Metrics()
+
+            def failed(target: str, what: str, error: Exception) -> None:
+                _tell_operators(metrics, target, what, error)
+                discord.failed(target, what, error)
+
             reaper = _reaper(sandboxes.sandbox, log, metrics, every=settings.sandbox_reap_seconds)
             log.timed = metrics.append_seconds.observe
             world = World(
@@ -123,7 +128,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 translator=discord.translator,
                 performer=Performer(discord.chat, agent, KeptFiles(log.pool, keyring)),
                 now=now,
-                failed=partial(_tell_operators, metrics),
+                failed=failed,
                 urgent=discord.acknowledging,
                 spent=Spending(log.pool),
             )
