@@ -34,6 +34,7 @@ class Reason(StrEnum):
     CONFIRM_OTHER = "confirm_other"
     EMPTY = "empty"
     EXPIRED = "expired"
+    IN_SESSION = "in_session"
     IS_BOT = "is_bot"
     IS_MEMBER = "is_member"
     IS_OWNER = "is_owner"

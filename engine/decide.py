@@ -140,7 +140,7 @@ def _refusal(session: Session, context: Context, *, guests: bool = True) -> list
 
 def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:  # noqa: PLR0911 - one refusal per reason
     if session.starter:
-        return [_refused(context, Reason.ALREADY)]
+        return [_refused(context, Reason.IN_SESSION)]
     wrong = _wrong_text(command.text, context) if command.text else None
     if wrong:
         return [_refused(context, wrong)]

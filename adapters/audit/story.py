@@ -350,7 +350,10 @@ def _shown(question: Text) -> Text:
         fields = msgspec.json.decode(question)
     except msgspec.DecodeError:
         return question
-    return str(cast("Mapping[str, Any]", fields).get("shown", question)) if isinstance(fields, dict) else question
+    if not isinstance(fields, dict):
+        return question
+    asked = cast("Mapping[str, Any]", fields)
+    return "\n".join(str(part) for part in (asked.get("path"), asked.get("shown", question)) if part)
 
 
 _HANDED = {"lost": "bad", "kept": "warn"}

@@ -96,6 +96,7 @@ class Question(msgspec.Struct):
 
     tool: str = ""
     shown: str = ""
+    language: str = ""
     cut: int = 0
     title: str = ""
     reason: str = ""
@@ -280,7 +281,10 @@ def _ask(card: AskCard, session: Session, opened: Open, say: Texts) -> View:
     except msgspec.MsgspecError:
         question = Question(tool=card.tool, shown=say("ask-erased"))
     asker = card.mention or session.starter
-    lines = [say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)), block(visible(question.shown))]
+    lines = [
+        say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)),
+        block(visible(question.shown), question.language),
+    ]
     if question.cut:
         lines.append(say("ask-cut", count=question.cut))
     if question.reason:

@@ -177,6 +177,11 @@ def test_a_finished_answer_is_shown_whole_once_and_in_order(texts_said: list[str
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
+def test_an_edit_is_asked_for_as_a_diff() -> None:
+    (shown,) = show(ask(Question(tool="Edit", shown="-a\n+b", language="diff", path="a.py")))
+    assert "```diff\n-a\n+b\n```" in shown.content
+
+
 def test_a_question_names_who_is_asked_and_what_for() -> None:
     (shown,) = show(ask(Question(tool="Bash", shown="rm -rf build", reason="not on the list", path="/etc")))
     assert shown.content.splitlines()[:4] == ["✋ <@7>, Claude wants to use **Bash**:", "```", "rm -rf build", "```"]

@@ -65,7 +65,7 @@ def test_it_is_told_in_order_with_who_did_what() -> None:
         "<t:8:T> nobody answered about `?` in time: denied",
         "<t:10:T> ❌ given up: show:1 (no \\*way\\*)",
         "<t:11:T> turn 1 is done ✅",
-        "<t:12:T> 🚫 <@9> was refused: not\\_yours",
+        "<t:12:T> 🚫 <@9> was refused: Only the person who started this session, and owners, decide in it.",
         "<t:13:T> nobody closes the session",
         "<t:14:T> handed over, 2 files",
         "<t:15:T> closed",

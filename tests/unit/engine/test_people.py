@@ -172,7 +172,7 @@ def test_a_stranger_does_not_begin_one_but_asks_to_be_let_in() -> None:
 
 
 def test_a_session_begins_once() -> None:
-    assert when(given(REQUESTED), START) == refused("already")
+    assert when(given(REQUESTED), START) == refused("in_session")
 
 
 @pytest.mark.parametrize(("size", "reason"), [(0, "empty"), (101, "too_long")])
