@@ -22,7 +22,7 @@ option-person = Who
 
 # --- the thread
 starter = <@{ $person }> started a session with Claude.
-thread-name = Claude · { $person }
+thread-name = Claude · { $about }
 head-title = **Claude Code**
 head-waiting = { $place ->
     [1] ⏳ Waiting for a free sandbox: you are next in the line.

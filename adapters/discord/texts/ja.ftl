@@ -22,7 +22,7 @@ option-person = 誰
 
 # --- スレッド
 starter = <@{ $person }> さんが Claude とのセッションを始めました。
-thread-name = Claude · { $person }
+thread-name = Claude · { $about }
 head-title = **Claude Code**
 head-waiting = { $place ->
     [1] ⏳ サンドボックスの空きを待っています（次の番です）。
