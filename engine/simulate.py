@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from engine import guild, guild_decide, mail, slots
-from engine.commands import Command, Context, GuildCommand, Policy, Resolve, Role, Start, Submit
+from engine.commands import Command, Context, DecideAccess, GuildCommand, Policy, Reason, Resolve, Role, Start, Submit
 from engine.decide import decide
 from engine.evolve import fold
 from engine.guild import Guild
@@ -153,14 +153,17 @@ class Simulation:
             del self._asked[recorded.cause]
             if isinstance(recorded.event, e.AccessAsked):
                 self._refused[recorded.cause] = told
-            again = self._open[stream] = self._decide(stream, recorded.cause, told)
+            again = self._open[stream] = self._decide(stream, recorded, told)
         if again is not None:
             again.was.append(_shape(recorded.event))
 
-    def _decide(self, stream: str, cause: int, told: Told) -> _Again:
+    def _decide(self, stream: str, first: Recorded, told: Told) -> _Again:
+        """`first`: of what was decided then."""
         command, context = told
+        if isinstance(command, DecideAccess):
+            command = msgspec.structs.replace(command, here=_was_here(first.event))
         now, would = (self._outcome(stream, command, context, terms) for terms in (self._now, self._changed))
-        return _Again(cause=cause, by=context.by, at=context.at, now=now, would=would)
+        return _Again(cause=first.cause, by=context.by, at=context.at, now=now, would=would)
 
     def _outcome(self, stream: str, command: Command | GuildCommand, context: Context, terms: Terms) -> list[str]:
         context = msgspec.structs.replace(context, policy=terms.policy)
@@ -244,6 +247,17 @@ class Simulation:
 def _is_for(stream: str, command: Command | GuildCommand) -> bool:
     """What a server was told may have an outcome in a session, too, which is another decision."""
     return isinstance(command, GuildCommand) if stream.startswith("guild:") else isinstance(command, Command)
+
+
+def _was_here(first: e.Event) -> bool | None:
+    """What Discord said of a newcomer, as the outcome tells."""
+    match first:
+        case e.GuildRefused(reason=Reason.LEFT):
+            return False
+        case e.GuildRefused(reason=Reason.UNSURE):
+            return None
+        case _:
+            return True
 
 
 def _shape(event: e.Event) -> str:

@@ -153,6 +153,15 @@ def test_who_is_let_in_is_decided_on_again() -> None:
     ]
 
 
+@pytest.mark.parametrize(("reason", "ends"), [("left", True), ("unsure", False)])
+def test_who_had_left_had_left_then_too(reason: str, *, ends: bool) -> None:
+    refused = e.GuildRefused(by=STARTER, locale="ja", reason=reason, detail=STRANGER)
+    over = e.AccessDecided(request="s", person=STRANGER, by=STARTER, choice="left", received=2)
+    history = [*STORY[:5], at(6, "guild:g", refused, cause=5), *([at(7, "guild:g", over, cause=5)] if ends else [])]
+    same = simulated(*history, changed=NOW, commands=LET_IN)
+    assert (same.divergences, same.other, same.decisions) == ([], 0, 3)
+
+
 def test_a_request_whose_command_was_erased_is_not_run_again() -> None:
     found = simulated(*STORY, changed=NOW, commands={5: LET_IN[5]})
     assert (found.unread, found.decisions) == (1, 2)
