@@ -88,6 +88,10 @@ class Performer:
             case _:
                 assert_never(effect)
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server. Raises TryAgain, GiveUp."""
+        return await self._chat.is_here(guild, person)
+
     async def perform_for_guild(self, effect: GuildEffect, context: GuildContext) -> None:
         """Do what a server wants and report. Raises TryAgain, GiveUp, Fenced."""
         guild = context.state

@@ -355,6 +355,10 @@ class Chat(Protocol):
         """Bring a message of the server up to date; returns its id, "" when there is no place to post it."""
         ...
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server right now; soon, for people wait for what rests on it."""
+        ...
+
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
         """Post what the session made; returns how it went, as in HandedOver."""
         ...

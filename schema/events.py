@@ -413,7 +413,8 @@ class AccessRequested(_Event, frozen=True, kw_only=True, tag="guild.access_reque
 
 
 class AccessDecided(_Event, frozen=True, kw_only=True, tag="guild.access_decided"):
-    """A request for access is over: `choice` is approved, denied or expired. Approved: the command at `received` runs.
+    """A request for access is over: `choice` is approved, denied, expired or left. Approved: the command at `received` runs.
+    Left: `by` wanted to approve it, and `person` was not in the server any more.
 
     `again`: when they may ask again (µs), 0 at any time.
     """

@@ -270,6 +270,10 @@ class DiscordChat:
         name = nonce(guild.id, notice.part + message, 0)
         return await self._rest.create(channel, content, nonce=name, buttons=buttons, mention=notice.to)
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        """As Discord has it; it tells bots of our kind of nobody who leaves."""
+        return await self._rest.is_member(guild, person)
+
     async def _left_behind(self, channel: str, guild: Guild, notice: Notice, content: str) -> str:
         """A message that was posted, and whose id we never got."""
         mark = notices.mark(guild, notice)

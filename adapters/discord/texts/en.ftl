@@ -202,6 +202,7 @@ server-access-ends = -# Open until <t:{ $time }:R>. Whoever is let in can start 
 server-approved = ✅ <@{ $person }> let them in.
 server-denied = ❌ <@{ $person }> said no.
 server-expired = ⌛ Nobody answered in time.
+server-left = 🚪 They had left this server before <@{ $person }> could let them in.
 server-welcome = ✅ <@{ $person }>, <@{ $by }> let you in. Your session is starting.
 server-confirm = 👋 <@{ $person }>, Discord says that this server is yours. Confirm, and you decide who may use Claude here: strangers ask you, and you say yes or no.
 server-confirmed = ✅ <@{ $person }> decides who may use Claude here.
@@ -240,12 +241,14 @@ refused-is_bot = <@{ $detail }> is a bot. Only people can be members.
 refused-is_member = <@{ $detail }> is that already.
 refused-is_owner = <@{ $detail }> is an owner. `/claude delete owner` makes a user of an owner, then `/claude delete user` removes them.
 refused-leaving = <@{ $detail }> was removed a moment ago, and their sessions are still being told. Try again in a moment.
+refused-left = <@{ $detail }> is not in this server any more, so their request is over and nobody was let in. If they come back, they can ask again with `/claude start`.
 refused-last_owner = You cannot remove the last owner: nobody could let people in. Make somebody else an owner first, with `/claude add owner`.
 refused-not_here = <@{ $detail }> is not in this server. Invite them first.
 refused-not_member = <@{ $detail }> is not a member. `/claude members` shows who is.
 refused-not_owner = <@{ $detail }> is a user, not an owner. Use `/claude delete user`.
 refused-owners_only = Only owners can do that. `/claude members` shows who they are.
 refused-starter_only = This session is shared: you may write, answer and stop in it, and take back what you wrote. The rest is for the person who started it, and for owners.
+refused-unsure = Discord does not say right now whether <@{ $detail }> is still in this server. Nothing has changed, and the request stays open: press again in a moment.
 refused-stranger = You are not a member here. Ask to be let in with `/claude start`.
 
 # the story, for owners (story.py)

@@ -196,6 +196,7 @@ server-access-ends = -# <t:{ $time }:R> まで受け付けます。許可され�
 server-approved = ✅ <@{ $person }> さんが許可しました。
 server-denied = ❌ <@{ $person }> さんが断りました。
 server-expired = ⌛ 時間内に返事がありませんでした。
+server-left = 🚪 <@{ $person }> さんが許可する前に、申請した人はこのサーバーから抜けていました。
 server-welcome = ✅ <@{ $person }> さん、<@{ $by }> さんが許可しました。セッションを始めます。
 server-confirm = 👋 <@{ $person }> さん、このサーバーの所有者はあなただと Discord が言っています。確認すると、ここで誰が Claude を使えるかを決められます。知らない人の申請はあなたに届きます。
 server-confirmed = ✅ ここで誰が Claude を使えるかは <@{ $person }> さんが決めます。
@@ -234,12 +235,14 @@ refused-is_bot = <@{ $detail }> はボットです。メンバーになれるの
 refused-is_member = <@{ $detail }> さんはもうそうなっています。
 refused-is_owner = <@{ $detail }> さんはオーナーです。`/claude delete owner` でユーザーに戻し、そのあと `/claude delete user` で外せます。
 refused-leaving = <@{ $detail }> さんはたった今外されたところで、そのセッションの終了を伝えています。少し待ってから、もう一度試してください。
+refused-left = <@{ $detail }> さんはもうこのサーバーにいません。申請は終わりとなり、誰も加わっていません。戻ってきたら `/claude start` でもう一度申請できます。
 refused-last_owner = 最後のオーナーは外せません。人を加えられる人がいなくなります。先に `/claude add owner` で別のオーナーを加えてください。
 refused-not_here = <@{ $detail }> さんはこのサーバーにいません。先に招待してください。
 refused-not_member = <@{ $detail }> さんはメンバーではありません。`/claude members` でメンバーが分かります。
 refused-not_owner = <@{ $detail }> さんはオーナーではなくユーザーです。`/claude delete user` を使ってください。
 refused-owners_only = それができるのはオーナーだけです。`/claude members` でオーナーが分かります。
 refused-starter_only = このセッションは共有されています。書くこと、答えること、止めること、自分が書いたものを取り消すことができます。それ以外は、始めた人とオーナーだけができます。
+refused-unsure = <@{ $detail }> さんがまだこのサーバーにいるかどうか、いま Discord から返事がありません。何も変わっておらず、申請もそのままです。少し待ってからもう一度押してください。
 refused-stranger = あなたはここのメンバーではありません。`/claude start` で申請してください。
 
 # the story, for owners (story.py)

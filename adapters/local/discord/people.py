@@ -81,6 +81,10 @@ class Person:
         """Delete a thread or channel."""
         await self._act("delete_channel", {"channel": channel})
 
+    async def leave(self) -> None:
+        """Leave the server: from then on they can do nothing there."""
+        await self._act("leave", {})
+
     async def _act(self, action: str, asked: Json | aiohttp.FormData) -> Json:
         address = f"{self._base}/people/v1/{self.name}/{action}"
         given: dict[str, Any] = {"data": asked} if isinstance(asked, aiohttp.FormData) else {"json": asked}

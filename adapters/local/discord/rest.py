@@ -67,6 +67,7 @@ class Rest:
             ("PUT", "/channels/{channel}/thread-members/{user}", self._nothing),
             ("POST", "/channels/{channel}/typing", self._typing),
             ("GET", "/guilds/{guild}/threads/active", self._active),
+            ("GET", "/guilds/{guild}/members/{user}", self._member),
         ]
         return [
             *(web.route(method, PREFIX + path, handler) for method, path, handler in table),
@@ -232,6 +233,9 @@ class Rest:
     async def _active(self, _request: web.Request) -> web.StreamResponse:
         threads = [one for one in self._server.threads() if not one["thread_metadata"]["archived"]]
         return _json({"threads": threads, "members": [], "has_more": False})
+
+    async def _member(self, request: web.Request) -> web.StreamResponse:
+        return _json(self._server.member(request.match_info["user"]))
 
     async def _thread(self, request: web.Request) -> web.StreamResponse:
         owner = self._server.store.world["application"]
