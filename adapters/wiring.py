@@ -140,7 +140,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 sandboxes_per_person=settings.max_sandboxes_per_user,
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
-            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)
+            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper, agent)
             async with probes, anyio.create_task_group() as tasks:
                 tasks.start_soon(Sealer(log.pool, master).run)
                 for follower in _followers(settings.database.dsn(), log):
@@ -263,7 +263,13 @@ def _secret(path: Path) -> bytes:
 
 @asynccontextmanager
 async def _probes(
-    port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor, reaper: Reaper
+    port: int | None,
+    metrics: Metrics,
+    log: PostgresEventLog,
+    discord: Connection,
+    engine: Supervisor,
+    reaper: Reaper,
+    agent: ClaudeAgent,
 ) -> AsyncGenerator[None]:
     """The HTTP port of the bot, when there is one."""
     current = Latest(log, slots.STREAM, slots.fold, slots.Slots())
@@ -282,6 +288,7 @@ async def _probes(
             for lag in await lags(log.pool):
                 metrics.view_events.labels(lag.view).set(lag.events)
                 metrics.view_seconds.labels(lag.view).set(max(0, now() - lag.since) / 1e6 if lag.since else 0)
+        metrics.used(await agent.usages())
 
     async def database() -> None:
         await log.head()

@@ -309,6 +309,9 @@ class _Teller:
         tone = "plain" if fact["code"] == 0 else "bad"
         self._mark(stored, f"Claude Code ended with status {fact['code']}", tone, detail=fact.get("why"))
 
+    def _fact_memory_filled(self, stored: Stored, fact: Body) -> None:
+        self._mark(stored, f"the sandbox's memory is {fact['percent']} % full", "warn")
+
     def _fact_disk_filled(self, stored: Stored, fact: Body) -> None:
         self._mark(stored, f"the sandbox's disk is {fact['percent']} % full", "bad" if fact.get("stopped") else "warn")
 

@@ -194,6 +194,8 @@ def _mark(line: wire.Mark, how: _How) -> _Facts:
             return [f.CliExited(code=code, why=how.seal(shorten(why, OUTPUT_HEAD)) if why else None)]
         case "disk":
             return [f.DiskFilled(percent=line.percent, stopped=line.stopped)]
+        case "memory":
+            return [f.MemoryFilled(percent=line.percent)]
         case _:
             return []
 

@@ -14,14 +14,14 @@ from adapters.discord.markdown import one_line, visible
 from adapters.discord.notices import asked_at
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
-from adapters.discord.render import Button, start_again, status
+from adapters.discord.render import Button, start_again, status, used
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
 from engine import running
 from engine.evolve import fold
 from engine.guild import Guild, Notice
-from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain
+from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain, Usage
 from engine.session import Reply, Session
 from schema.events import AccessAsked, AccessDecided, Received
 
@@ -126,13 +126,13 @@ class DiscordChat:
 
     # --- private answers ---------------------------------------------------------------------------------------------
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
         """By the interaction it answers; a message by a reaction, and in words where its author can do something about it."""
         asked = await self._asked(reply.to)
         if asked is None:
             return True
         try:
-            return await self._tell(session, reply, asked)
+            return await self._tell(session, reply, asked, usage)
         except GiveUp:
             return False
 
@@ -149,7 +149,7 @@ class DiscordChat:
             case _:
                 return None
 
-    async def _tell(self, session: Session, reply: Reply, asked: Received) -> bool:
+    async def _tell(self, session: Session, reply: Reply, asked: Received, usage: Usage | None) -> bool:
         refused = reply.what.startswith("refused-")
         match asked.what:
             case "edit" if reply.what in _EXPLAINED:
@@ -168,7 +168,8 @@ class DiscordChat:
             case "component" if not refused and self._is_seen(session, reply, asked):
                 return True
             case _:
-                words = await self._story(session, reply) if reply.what == "audit" else self._words(session, reply)
+                story_asked = reply.what == "audit"
+                words = await self._story(session, reply) if story_asked else self._words(session, reply, usage)
                 return await self._whisper(asked, words)
 
     @staticmethod
@@ -217,7 +218,7 @@ class DiscordChat:
         texts_of = {box: await self._desk.keyring.open(box) for box in story.boxes(events)}
         return story.tell(events, texts_of, texts(reply.locale))
 
-    def _words(self, session: Session, reply: Reply) -> str:
+    def _words(self, session: Session, reply: Reply, usage: Usage | None) -> str:
         say = texts(reply.locale)
         if reply.what != "status":
             return say(reply.what, thread=session.thread, detail=reply.detail)
@@ -228,6 +229,8 @@ class DiscordChat:
             lines.append(say("head-shared"))
         if session.tasks:
             lines.append(say("status-tasks", count=session.tasks))
+        if usage:
+            lines.append(used(usage, say))
         return "\n".join([*lines, say("status-queue", count=len(session.queue))])
 
     # --- a server ----------------------------------------------------------------------------------------------------

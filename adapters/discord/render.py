@@ -13,6 +13,7 @@ from adapters.discord.markdown import block, inline_code, one_line, plain, said,
 from adapters.discord.split import Piece, split
 from adapters.discord.texts import Texts
 from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, QueuedCard, TurnCard
+from engine.ports import Usage
 from engine.session import Phase, Session
 from schema import facts as f
 from schema.sealed import Sealed
@@ -171,6 +172,27 @@ def status(session: Session, say: Texts) -> str:  # noqa: PLR0911 - one return p
             return say(f"head-{phase}")
 
 
+def used(usage: Usage, say: Texts) -> str:
+    """What is known of what a sandbox uses, in one line."""
+    disk = say("status-disk", percent=usage.disk)
+    return say("status-usage", parts=" · ".join([*_memory(usage, say), disk, *_cpu(usage, say)]))
+
+
+def _memory(usage: Usage, say: Texts) -> Iterator[str]:
+    memory, limit = usage.memory, usage.memory_limit
+    if memory is not None and limit:
+        yield say("status-memory", used=memory >> 20, limit=limit >> 20, percent=100 * memory // limit)
+    elif memory is not None:
+        yield say("status-memory-bare", used=memory >> 20)
+
+
+def _cpu(usage: Usage, say: Texts) -> Iterator[str]:
+    if usage.cpu is not None and usage.cpu_limit:
+        yield say("status-cpu", percent=100 * usage.cpu // usage.cpu_limit)
+    elif usage.cpu is not None:
+        yield say("status-cpu-core", percent=usage.cpu // 10)
+
+
 def _head(session: Session, say: Texts) -> View:
     lines = [say("head-title"), status(session, say)]
     failure = session.failures.get("attach")
@@ -249,6 +271,8 @@ def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one
             return _notice(f"notice-{fact.what}", opened(fact.text), say) + "\n"
         case f.DiskFilled():
             return say("disk-stopped" if fact.stopped else "disk-filled", percent=fact.percent) + "\n"
+        case f.MemoryFilled():
+            return say("memory-filled", percent=fact.percent) + "\n"
         case f.Skipped() if fact.what != "unknown":
             return say.either(f"skipped-{fact.what}", "skipped-broken") + "\n"
         case _:

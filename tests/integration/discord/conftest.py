@@ -22,7 +22,7 @@ from adapters.sealing import Cipher, new_key, open_text, seal_text
 from engine.commands import Policy
 from engine.effects import Performer
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, File, TryAgain
+from engine.ports import EffectContext, File, TryAgain, Usage
 from engine.session import Session
 from engine.supervisor import Supervisor, World
 from schema import events as e
@@ -131,6 +131,7 @@ class Agent:
         self.play: Callable[[Claude], Awaitable[None]] | None = None
         self.files: list[File] = []
         self.delivered: list[str] = []
+        self.used: Usage | None = None
 
     async def attach(self, reservation: str, context: EffectContext) -> None:
         if self.play:
@@ -145,6 +146,9 @@ class Agent:
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         self.delivered.append(item)
+
+    async def usage(self, reservation: str) -> Usage | None:
+        return self.used
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         return self.files

@@ -19,7 +19,7 @@ from adapters.discord import chat, rest, writer
 from adapters.local.discord import shapes
 from adapters.local.discord.people import Person, buttons, open_people
 from adapters.local.discord.store import Store
-from engine.ports import File
+from engine.ports import File, Usage
 from engine.session_actor import SessionActor
 from schema import events as e
 from schema import facts as f
@@ -259,11 +259,18 @@ def bot_id(installation: Installation) -> str:
 
 async def test_only_who_asked_is_told(installation: Installation, people: People, general: str) -> None:
     alice, bob = people["alice"], people["bob"]
-    async with installation.bot(engine=True):
+
+    async def play(claude: Claude) -> None:
+        pass
+
+    installation.agent.play, installation.agent.used = play, Usage(disk=41)
+    async with installation.bot(engine=True) as bot:
         thread = await start(alice, general)
         await sees(alice, general, f"Your session: <#{thread}>")
+        await bot.log.wait(lambda: bot.log.of(e.JournalRead))
         await alice.slash("claude", "status", channel=thread)
         await sees(alice, thread, "Prompts waiting: 0")
+        assert any("disk 41 % full" in one["content"] for one in alice.messages(thread))
         await alice.slash("claude", "audit", channel=thread)
         await sees(alice, thread, "asked for a session")
         await bob.slash("claude", "stop", channel=general)

@@ -103,6 +103,7 @@ LINES: list[tuple[dict[str, Any], list[f.Fact]]] = [
         {"type": "supervisor", "event": "disk", "percent": 95, "stopped": True},
         [f.DiskFilled(percent=95, stopped=True)],
     ),
+    ({"type": "supervisor", "event": "memory", "percent": 91}, [f.MemoryFilled(percent=91)]),
     ({"type": "a new kind of line"}, [f.Skipped(what="unknown")]),
     ({"type": "system", "subtype": "a new kind"}, [f.Skipped(what="unknown")]),
 ]
