@@ -203,7 +203,7 @@ def _head(session: Session, say: Texts) -> View:
     if session.shared:
         lines.append(say("head-shared"))
     if session.ready and session.open_walls:
-        lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
+        lines.append(say("head-open-walls", walls=walls(session.open_walls, say)))
     elif session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
     if session.closing or session.closed:
@@ -360,7 +360,7 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
         case "sandbox-lost":
             detail = say.either(f"lost-{card.detail}", "lost-gone")
         case "sandbox-unwalled":
-            detail = _walls(card.detail.split(), say)
+            detail = walls(card.detail.split(), say)
         case _:
             detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)
@@ -373,9 +373,9 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
 # --- small things ----------------------------------------------------------------------------------------------------
 
 
-def _walls(walls: Iterable[str], say: Texts) -> str:
+def walls(names: Iterable[str], say: Texts) -> str:
     """What is behind each of them."""
-    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in walls)
+    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in names)
 
 
 def _button(session: Session, say: Texts, kind: str, about: str = "", *, style: str = "secondary") -> Button:

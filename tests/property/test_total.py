@@ -85,6 +85,6 @@ def test_any_slots_events_fold(events: list[e.SlotsEvent], limit: int) -> None:
     line = slots.fold(_record(events), Slots())
     assert line.version == len(events)
     for session in ("", "1", "2"):
-        slots.ask(line, session, limit=limit)
+        slots.ask(line, session, "g", limit=limit)
         slots.leave(line, session)
         slots.release(line, session, limit=limit)

@@ -268,6 +268,29 @@ story-earlier = … { $count } lines before that
 story-erased = (erased)
 story-nobody = nobody
 story-requested = { $person } asked for a session
+story-stranger = { $person } is no member and asks to be let in
+story-thread = { $what ->
+    [archived] the thread was archived
+    [unarchived] the thread was opened again
+    [locked] the thread was locked
+    [unlocked] the thread was unlocked
+    [deleted] the thread was deleted
+   *[forbidden] ⚠️ I may not write in the thread any more
+} ({ $person })
+story-shared = 🤝 { $person } shares the session: all users may write here
+story-unshared = { $person } no longer shares the session
+story-left = { $person } leaves the line
+story-crowded = not in the line: its starter has as many sandboxes as one person may
+story-idle = nothing happens while others wait: asked whether to keep the sandbox
+story-kept = { $person } keeps the sandbox
+story-walls = ⚠️ the sandbox reaches what it must not: { $walls }
+story-gone = the sandbox is gone
+story-edited = ✏️ { $person }: { $text }
+story-resolved = { $person } { $choice ->
+    [retry] has the prompt of turn { $turn } tried again
+   *[continue] goes on after turn { $turn }
+}
+story-egress = 🚧 not let out to { $host }
 story-waits = in the line, place { $place }
 story-ready = the sandbox is ready
 story-lost = ⚠️ the sandbox was lost ({ $why })

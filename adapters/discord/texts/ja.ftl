@@ -259,6 +259,29 @@ story-earlier = … これより前に { $count } 行あります
 story-erased = （消去済み）
 story-nobody = 誰でもない
 story-requested = { $person } さんがセッションを頼みました
+story-stranger = { $person } さんはメンバーではなく、申請しました
+story-thread = { $what ->
+    [archived] スレッドがアーカイブされました
+    [unarchived] スレッドがまた開かれました
+    [locked] スレッドがロックされました
+    [unlocked] スレッドのロックが外されました
+    [deleted] スレッドが削除されました
+   *[forbidden] ⚠️ スレッドに書けなくなりました
+}（{ $person }）
+story-shared = 🤝 { $person } さんがセッションを共有しました。ユーザー全員がここに書けます
+story-unshared = { $person } さんが共有をやめました
+story-left = { $person } さんが列から抜けました
+story-crowded = 列に入れません: 始めた人のサンドボックスが一人分の上限に達しています
+story-idle = 待っている人がいるのに何も起きていないため、このまま使うかをたずねました
+story-kept = { $person } さんがこのまま使います
+story-walls = ⚠️ サンドボックスから届いてはいけないところに届きます: { $walls }
+story-gone = サンドボックスが片付きました
+story-edited = ✏️ { $person } さん: { $text }
+story-resolved = { $person } さんが{ $choice ->
+    [retry] ターン { $turn } の依頼をやり直します
+   *[continue] ターン { $turn } の続きを進めます
+}
+story-egress = 🚧 { $host } には接続できませんでした
 story-waits = { $place } 番目に並びました
 story-ready = サンドボックスの準備ができました
 story-lost = ⚠️ サンドボックスが失われました（{ $why }）
