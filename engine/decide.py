@@ -224,7 +224,7 @@ def _stop(session: Session, command: Stop, context: Context) -> list[e.SessionEv
         return [_refused(context, Reason.NOT_RUNNING)]
     if _stops(session):
         return [_noted(context, "stopping")]
-    return [e.StopAsked(turn=running, by=context.by)]
+    return [e.StopAsked(turn=running, by=context.by), _noted(context, "stop-asked")]
 
 
 def _running(session: Session) -> int:

@@ -180,6 +180,7 @@ status-disk = disk { $percent } % full
 status-queue = Prompts waiting: { $count }
 shared = Every user of this server may write, answer and stop in this thread now. `/claude unshare` ends that.
 unshared = Only the person who started this session, and owners, act in it now.
+stop-asked = 🛑 Claude stops. What it has done so far stays.
 stopping = Claude is stopping already.
 closing = Ending the session. You get the patch and the transcript in the thread.
 not-recorded = That was **not recorded**: the database is away. Nothing happened. Please try again in a moment.
