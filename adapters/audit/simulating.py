@@ -15,6 +15,7 @@ from adapters.audit.show import Screen, clock
 from adapters.audit.source import Misused, Source, Where
 from adapters.audit.tables import table
 from adapters.audit.texts import iso
+from adapters.claude.gateway.egress import patterns, read_list
 from adapters.discord.translate import command, given, read
 from adapters.postgres.keyring import PostgresKeyring
 from adapters.postgres.rebuild import reading
@@ -86,10 +87,17 @@ def simulate(  # noqa: PLR0913 - one argument an option
     if (max_sandboxes is not None and max_sandboxes < 1) or any(number < 0 for number in given.values()):
         raise Misused("a limit is a number that is not negative, and --max-sandboxes at least 1")
     limit, user_budget, owner_budget = settings.load_limits(os.environ)
-    policy = Policy(budget_user=user_budget, budget_owner=owner_budget)
+    policy = Policy(budget_user=user_budget, budget_owner=owner_budget, repo_hosts=_repo_hosts())
     now = Terms(policy=policy, limit=limit)
     changed = Terms(policy=msgspec.structs.replace(policy, **given), limit=max_sandboxes or limit, roles=roles)
     return run_with(where, partial(_simulate, now, changed, json))
+
+
+def _repo_hosts() -> tuple[str, ...]:
+    try:
+        return patterns(read_list(settings.load_egress_allow(os.environ)))
+    except ValueError as error:
+        raise Misused(f"EGRESS_ALLOW {error}") from None
 
 
 def _dollars(name: str, text: str | None) -> int | None:

@@ -30,7 +30,9 @@ def boxes(events: Sequence[Recorded]) -> list[Sealed]:
     found: list[Sealed] = []
     for recorded in events:
         match recorded.event:
-            case e.PromptQueued(text=box) | e.AnswerAsked(question=box):
+            case (
+                e.PromptQueued(text=box) | e.AnswerAsked(question=box) | e.RepoAsked(repo=box) | e.RepoCloned(repo=box)
+            ):
                 found.append(box)
             case _:
                 pass
@@ -127,6 +129,11 @@ def _by(name: str) -> Callable[[Any, _Words], str]:
 
 _TELL: Mapping[type[e.Event], Callable[[Any, _Words], str | None]] = {
     e.Requested: _by("requested"),
+    e.RepoAsked: lambda event, words: words.say("story-repo", repo=words.text(event.repo, _PROMPT)),
+    e.RepoCloned: lambda event, words: words.say("story-cloned", repo=words.text(event.repo, _PROMPT)),
+    e.RepoFailed: lambda event, words: words.say(
+        "story-uncloned", why=words.say.either(f"repo-{event.why}", "repo-broken")
+    ),
     e.SlotAsked: lambda event, words: words.say("story-waits", place=event.place),
     e.SandboxReady: lambda _event, words: words.say("story-ready"),
     e.SandboxLost: lambda event, words: words.say("story-lost", why=words.say.either(f"lost-{event.why}", "lost-gone")),
