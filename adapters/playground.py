@@ -256,6 +256,7 @@ class Playground:
             "OWNER_IDS": ",".join(self.discord["people"][name] for name in OWNERS),
             "GATEWAY_URL": f"http://{self._pods_reach or '127.0.0.1'}:{gateway['port']}",
             "EGRESS_URL": f"http://{self._pods_reach or '127.0.0.1'}:{self._port('egress')}",
+            "EGRESS_ALLOW": os.environ.get("EGRESS_ALLOW", ""),
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
             "MAX_SANDBOXES": str(self._options.max_sandboxes),
         }

@@ -198,6 +198,17 @@ class _Teller:
     def _on_session_sandbox_placed(self, stored: Stored, body: Body) -> None:
         self._mark(stored, "sandbox has an address", detail=", ".join(body["addresses"]))
 
+    def _on_session_repo_asked(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "a repository was asked for", by=body["by"])
+
+    def _on_session_repo_cloned(self, stored: Stored, body: Body) -> None:
+        code = body.get("code", [])
+        trusted = "trusted" if body.get("trusted") else "not trusted"
+        self._mark(stored, "repository cloned", "good", detail=f"{', '.join(code)}: {trusted}" if code else None)
+
+    def _on_session_repo_failed(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "repository not cloned", "bad", detail=body["why"].replace("_", " "))
+
     def _on_session_sandbox_ready(self, stored: Stored, body: Body) -> None:
         isolated = body.get("isolated", True)
         text = "sandbox ready" if isolated else "sandbox ready, not isolated"

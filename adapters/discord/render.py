@@ -161,11 +161,13 @@ def status(session: Session, say: Texts) -> str:  # noqa: PLR0911 - one return p
             return say("head-waiting", place=session.place)
         case Phase.NEW | Phase.REQUESTED | Phase.WAITING:
             return say("head-asking")
-        case Phase.LOST if session.lost == "passed":
-            return say("head-passed")
+        case Phase.LOST if session.lost in {"passed", "repo"}:
+            return say("head-passed" if session.lost == "passed" else "head-uncloned")
         case Phase.PROVISIONING:
             failure = session.failures.get("attach")
-            return say("head-retrying", attempt=failure.attempt) if failure else say("head-provisioning")
+            if failure:
+                return say("head-retrying", attempt=failure.attempt)
+            return say("head-cloning" if session.repo else "head-provisioning")
         case Phase.READY if session.gave_up:
             return say("head-broken")
         case phase:
@@ -361,6 +363,10 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
             detail = say.either(f"lost-{card.detail}", "lost-gone")
         case "sandbox-unwalled":
             detail = walls(card.detail.split(), say)
+        case "repo-failed":
+            detail = say.either(f"repo-{card.detail}", "repo-broken")
+        case "repo-trusted" | "repo-untrusted":
+            detail = " · ".join(say.either(f"code-{code}", "code-settings") for code in card.detail.split())
         case _:
             detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)

@@ -34,6 +34,8 @@ def boxes(events: Sequence[Recorded]) -> list[Sealed]:
         match recorded.event:
             case e.PromptQueued(text=box) | e.PromptEdited(text=box) | e.AnswerAsked(question=box):
                 found.append(box)
+            case e.RepoAsked(repo=box) | e.RepoCloned(repo=box):
+                found.append(box)
             case _:
                 pass
     return found[-_MOST_BOXES:]
@@ -167,6 +169,11 @@ _TELL: Mapping[type[e.Event], Callable[[Any, _Words], str | None]] = {
     e.LineLeft: _left,
     e.IdleAsked: lambda _event, words: words.say("story-idle"),
     e.Kept: _by("kept"),
+    e.RepoAsked: lambda event, words: words.say("story-repo", repo=words.text(event.repo, _PROMPT)),
+    e.RepoCloned: lambda event, words: words.say("story-cloned", repo=words.text(event.repo, _PROMPT)),
+    e.RepoFailed: lambda event, words: words.say(
+        "story-uncloned", why=words.say.either(f"repo-{event.why}", "repo-broken")
+    ),
     e.SlotAsked: lambda event, words: words.say("story-waits", place=event.place),
     e.SandboxProbed: _probed,
     e.SandboxReady: lambda _event, words: words.say("story-ready"),

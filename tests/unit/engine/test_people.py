@@ -14,9 +14,11 @@ from engine.commands import (
     Command,
     Context,
     Edit,
+    Policy,
     Reason,
     Reject,
     Remove,
+    Repo,
     Resolve,
     Role,
     Share,
@@ -179,6 +181,35 @@ def test_a_session_begins_once() -> None:
 def test_a_session_does_not_begin_with_a_prompt_nobody_could_send(size: int, reason: str) -> None:
     start = Start(guild="g", channel="c", prompt="p1", text=text(size=size))
     assert when(given(), start) == refused(reason)
+
+
+CLONES = msgspec.structs.replace(POLICY, repo_hosts=("github.com:443", "*.example.com:8443"))
+REPO = Repo(sealed=Sealed(b"address"), host="github.com")
+
+
+def test_a_session_begins_with_a_repository() -> None:
+    asked = e.RepoAsked(by=STARTER, repo=REPO.sealed)
+    with_prompt = msgspec.structs.replace(START, repo=REPO)
+    assert when(given(), with_prompt, policy=CLONES) == [REQUESTED, asked, queued("p1")]
+    assert when(given(), Start(guild="g", channel="c", repo=REPO), policy=CLONES) == [REQUESTED, asked]
+    assert given(REQUESTED, asked).repo == REPO.sealed
+    let_in = e.AccessAsked(by=STRANGER, locale="ja", guild="g", channel="c")
+    assert when(given(), with_prompt, by=STRANGER, policy=CLONES) == [let_in]
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "reason", "detail"),
+    [
+        (POLICY, "github.com", "repo_off", ""),
+        (CLONES, "", "repo_invalid", ""),
+        (CLONES, "git.example", "repo_host", "github.com, *.example.com:8443"),
+    ],
+)
+def test_a_repository_that_may_not_be_cloned_is_refused_before_anything_begins(
+    policy: Policy, host: str, reason: str, detail: str
+) -> None:
+    start = msgspec.structs.replace(START, repo=Repo(sealed=REPO.sealed, host=host))
+    assert when(given(), start, policy=policy) == refused(reason, detail)
 
 
 # --- prompts ---------------------------------------------------------------------------------------------------------
