@@ -173,12 +173,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
         max_sandboxes=_limit(read),
-        max_sandboxes_per_user=read(
-            "MAX_SANDBOXES_PER_USER",
-            parsers.whole(0, 10_000),
-            "how many sandboxes one person may have at once (1 to 10000), or 0 for any number",
-            0,
-        ),
+        max_sandboxes_per_user=_limit_per_user(read),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
         budget_user=_budget(read, "USER"),
@@ -241,10 +236,24 @@ def load_limit(environ: Mapping[str, str]) -> int:
     return limit
 
 
-def load_limits(environ: Mapping[str, str]) -> tuple[int, int, int]:
-    """How many sandboxes may live at once, and the budgets of a user and an owner: for who only asks. Raises SettingsError."""
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What decisions rest on, as in `Settings`."""
+
+    max_sandboxes: int
+    max_sandboxes_per_user: int
+    budget_user: int
+    budget_owner: int
+
+
+def load_limits(environ: Mapping[str, str]) -> Limits:
+    """What decisions rest on: for who only asks. Raises SettingsError."""
     read = _Reader(environ)
-    limits = (_limit(read), _budget(read, "USER"), _budget(read, "OWNER"))
+    limits = Limits(
+        max_sandboxes=_limit(read),
+        max_sandboxes_per_user=_limit_per_user(read),
+        budget_user=_budget(read, "USER"),
+        budget_owner=_budget(read, "OWNER"),
+    )
     read.finish()
     return limits
 
@@ -272,6 +281,15 @@ def _egress_allow(read: "_Reader") -> str:
 
 def _limit(read: "_Reader") -> int:
     return read("MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3)
+
+
+def _limit_per_user(read: "_Reader") -> int:
+    return read(
+        "MAX_SANDBOXES_PER_USER",
+        parsers.whole(0, 10_000),
+        "how many sandboxes one person may have at once (1 to 10000), or 0 for any number",
+        0,
+    )
 
 
 _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it safe, and out of the database"

@@ -119,6 +119,11 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 partial(tokens.make, secret),
             )
             metrics = Metrics()
+
+            def failed(target: str, what: str, error: Exception) -> None:
+                _tell_operators(metrics, target, what, error)
+                discord.failed(target, what, error)
+
             reaper = _reaper(sandboxes.sandbox, log, metrics, every=settings.sandbox_reap_seconds)
             log.timed = metrics.append_seconds.observe
             world = World(
@@ -126,7 +131,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 translator=discord.translator,
                 performer=Performer(discord.chat, agent, KeptFiles(log.pool, keyring)),
                 now=now,
-                failed=partial(_tell_operators, metrics),
+                failed=failed,
                 urgent=discord.acknowledging,
                 spent=Spending(log.pool),
             )
@@ -139,7 +144,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 repo_hosts=patterns(_allowed(settings.egress_allow)),
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
-            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)
+            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper, agent)
             async with probes, anyio.create_task_group() as tasks:
                 tasks.start_soon(Sealer(log.pool, master).run)
                 for follower in _followers(settings.database.dsn(), log):
@@ -269,7 +274,13 @@ def _secret(path: Path) -> bytes:
 
 @asynccontextmanager
 async def _probes(
-    port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor, reaper: Reaper
+    port: int | None,
+    metrics: Metrics,
+    log: PostgresEventLog,
+    discord: Connection,
+    engine: Supervisor,
+    reaper: Reaper,
+    agent: ClaudeAgent,
 ) -> AsyncGenerator[None]:
     """The HTTP port of the bot, when there is one."""
     current = Latest(log, slots.STREAM, slots.fold, slots.Slots())
@@ -288,6 +299,7 @@ async def _probes(
             for lag in await lags(log.pool):
                 metrics.view_events.labels(lag.view).set(lag.events)
                 metrics.view_seconds.labels(lag.view).set(max(0, now() - lag.since) / 1e6 if lag.since else 0)
+        metrics.used(await agent.usages())
 
     async def database() -> None:
         await log.head()

@@ -34,10 +34,12 @@ class Reason(StrEnum):
     CONFIRM_OTHER = "confirm_other"
     EMPTY = "empty"
     EXPIRED = "expired"
+    IN_SESSION = "in_session"
     IS_BOT = "is_bot"
     IS_MEMBER = "is_member"
     IS_OWNER = "is_owner"
     LEAVING = "leaving"
+    LEFT = "left"
     LAST_OWNER = "last_owner"
     MALFORMED = "malformed"
     NOT_HERE = "not_here"
@@ -58,6 +60,7 @@ class Reason(StrEnum):
     STRANGER = "stranger"
     TOO_LONG = "too_long"
     TOO_MANY = "too_many"
+    UNSURE = "unsure"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,10 +302,13 @@ class AskAccess(_Command, frozen=True, kw_only=True):
 
 
 class DecideAccess(_Command, frozen=True, kw_only=True):
-    """Say whether who asked is let in: `choice` is approved or denied."""
+    """Say whether who asked is let in: `choice` is approved or denied. `here`: Discord says that they are in the server; None
+    when it does not say.
+    """
 
     request: str
     choice: str
+    here: bool | None = True
 
 
 class Confirm(_Command, frozen=True, kw_only=True):

@@ -141,7 +141,7 @@ def _refusal(session: Session, context: Context, *, guests: bool = True) -> list
 
 def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:  # noqa: PLR0911 - one refusal per reason
     if session.starter:
-        return [_refused(context, Reason.ALREADY)]
+        return [_refused(context, Reason.IN_SESSION)]
     wrong = _wrong_text(command.text, context) if command.text else None
     if wrong:
         return [_refused(context, wrong)]
@@ -241,7 +241,7 @@ def _stop(session: Session, command: Stop, context: Context) -> list[e.SessionEv
         return [_refused(context, Reason.NOT_RUNNING)]
     if _stops(session):
         return [_noted(context, "stopping")]
-    return [e.StopAsked(turn=running, by=context.by)]
+    return [e.StopAsked(turn=running, by=context.by), _noted(context, "stop-asked")]
 
 
 def _running(session: Session) -> int:

@@ -88,6 +88,10 @@ class Performer:
             case _:
                 assert_never(effect)
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server. Raises TryAgain, GiveUp."""
+        return await self._chat.is_here(guild, person)
+
     async def perform_for_guild(self, effect: GuildEffect, context: GuildContext) -> None:
         """Do what a server wants and report. Raises TryAgain, GiveUp, Fenced."""
         guild = context.state
@@ -123,7 +127,10 @@ class Performer:
     async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
         reply = next((one for one in context.session.replies if one.to == effect.to), None)
         if reply:
-            told = await self._chat.tell(context.session, reply)
+            session = context.session
+            there = reply.what == "status" and session.ready and session.reservation
+            usage = await self._agent.usage(session.reservation) if there else None
+            told = await self._chat.tell(session, reply, usage)
             await context.report(e.Replied(to=effect.to, late=not told))
 
     async def _hand_over(self, effect: HandOver, context: EffectContext) -> None:

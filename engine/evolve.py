@@ -24,7 +24,7 @@ REPLY_LIFE = 14 * 60 * 1_000_000
 LONG_TURN = 60 * 1_000_000
 """A turn longer than this (µs) ends with a message that notifies whoever asked, for edits notify nobody."""
 
-SHOWN = (f.Said, f.ToolCalled, f.ToolReturned, f.Noticed, f.Retrying, f.DiskFilled, f.Skipped)
+SHOWN = (f.Said, f.ToolCalled, f.ToolReturned, f.Noticed, f.Retrying, f.DiskFilled, f.MemoryFilled, f.Skipped)
 """Facts that people see in the turn they belong to."""
 
 
@@ -429,6 +429,8 @@ def _show_facts(s: Session, shown: list[f.Fact]) -> None:
     for fact in shown:
         if isinstance(fact, f.DiskFilled):
             _note(s, "disk-stopped" if fact.stopped else "disk-filled", mention=s.starter, detail=str(fact.percent))
+        elif isinstance(fact, f.MemoryFilled):
+            _note(s, "memory-filled", mention=s.starter, detail=str(fact.percent))
         elif isinstance(fact, f.Noticed):
             _note(s, f"notice-{fact.what}", text=fact.text)
 

@@ -240,6 +240,19 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox uses right now: of its disk in percent, CPU in thousandths of a core, memory in bytes.
+
+    None: not known; for a limit: none. Never recorded: what people must know (`MemoryFilled`, `DiskFilled`) is in the journal.
+    """
+
+    disk: int
+    cpu: int | None = None
+    cpu_limit: int | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
+
+
 class Process(Protocol):
     """One process executed in a sandbox."""
 
@@ -353,8 +366,8 @@ class Chat(Protocol):
         """Bring the thread up to date, reporting MessageShown and PartCleared, until it is and no turn runs."""
         ...
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
-        """Tell one person an outcome; False when that is not possible any more."""
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
+        """Tell one person an outcome; False when that is not possible any more. `usage`: what there is to tell of the sandbox."""
         ...
 
     async def answer(self, guild: Guild, reply: Reply) -> bool:
@@ -363,6 +376,10 @@ class Chat(Protocol):
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
         """Bring a message of the server up to date; returns its id, "" when there is no place to post it."""
+        ...
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server right now; soon, for people wait for what rests on it."""
         ...
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
@@ -402,6 +419,10 @@ class Agent(Protocol):
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         """What the session made: a patch, its transcript, the changed files. Empty when it made nothing."""
+        ...
+
+    async def usage(self, reservation: str) -> Usage | None:
+        """What the sandbox uses; None when it does not say within a moment. Raises nothing."""
         ...
 
     async def delete(self, reservation: str) -> None:

@@ -446,7 +446,8 @@ class AccessRequested(_Event, frozen=True, kw_only=True, tag="guild.access_reque
 
 
 class AccessDecided(_Event, frozen=True, kw_only=True, tag="guild.access_decided"):
-    """A request for access is over: `choice` is approved, denied or expired. Approved: the command at `received` runs.
+    """A request for access is over: `choice` is approved, denied, expired or left. Approved: the command at `received` runs.
+    Left: `by` wanted to approve it, and `person` was not in the server any more.
 
     `again`: when they may ask again (µs), 0 at any time.
     """
@@ -535,13 +536,14 @@ class GuildEffectFailed(_Event, frozen=True, kw_only=True, tag="guild.effect_fai
 
 
 class Asked(_Event, frozen=True, kw_only=True, tag="slots.asked"):
-    """A session asks for a sandbox: it joins the end of the line."""
+    """A session asks for a sandbox: it joins the end of its server's line. `guild`: "" as long as one line was for all."""
 
     session: str
+    guild: str = ""
 
 
 class Granted(_Event, frozen=True, kw_only=True, tag="slots.granted"):
-    """The first in the line has a slot, under a reservation that is never used again."""
+    """The first in the line of a server has a slot, under a reservation that is never used again."""
 
     session: str
     reservation: str

@@ -320,6 +320,9 @@ class _Teller:
         tone = "plain" if fact["code"] == 0 else "bad"
         self._mark(stored, f"Claude Code ended with status {fact['code']}", tone, detail=fact.get("why"))
 
+    def _fact_memory_filled(self, stored: Stored, fact: Body) -> None:
+        self._mark(stored, f"the sandbox's memory is {fact['percent']} % full", "warn")
+
     def _fact_disk_filled(self, stored: Stored, fact: Body) -> None:
         self._mark(stored, f"the sandbox's disk is {fact['percent']} % full", "bad" if fact.get("stopped") else "warn")
 
@@ -361,12 +364,39 @@ def _shown(question: Text) -> Text:
         fields = msgspec.json.decode(question)
     except msgspec.DecodeError:
         return question
-    return str(cast("Mapping[str, Any]", fields).get("shown", question)) if isinstance(fields, dict) else question
+    if not isinstance(fields, dict):
+        return question
+    asked = cast("Mapping[str, Any]", fields)
+    return "\n".join(str(part) for part in (asked.get("path"), asked.get("shown", question)) if part)
 
 
 _HANDED = {"lost": "bad", "kept": "warn"}
 _MARKS = {
+    "session.access_asked": ("is no member, asked to be let in", "plain"),
+    "session.budget_neared": ("has used most of the day's budget", "warn"),
+    "session.shared": ("shared the session", "plain"),
+    "session.unshared": ("no longer shared the session", "plain"),
+    "session.line_left": ("out of the line", "plain"),
+    "session.idle_asked": ("idle while others waited: asked whether to keep the sandbox", "warn"),
+    "session.kept": ("kept the sandbox", "plain"),
     "session.prompt_removed": ("took a queued prompt back", "plain"),
     "session.stop_asked": ("stop", "warn"),
     "session.cut_resolved": ("chose how to go on after the cut", "plain"),
 }
+UNTOLD = frozenset(
+    f"session.{name}"
+    for name in (
+        # what changed nothing, and what the gateway's own event tells
+        *("noted", "egress_noted"),
+        # what the thread shows, and how
+        *("starter_posted", "message_shown", "part_cleared", "replied"),
+        # steps to what is told
+        *("slot_needed", "prompt_sent", "delivered"),
+    )
+)
+"""Kinds of events that are no story."""
+
+
+def told(kind: str) -> bool:
+    """Whether a kind of event has a place in the story."""
+    return kind in _MARKS or hasattr(_Teller, f"_on_{kind.replace('.', '_')}")

@@ -7,6 +7,7 @@ engine's business. All output of a sandbox is hostile input: the parser bounds i
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio
 import msgspec
@@ -17,7 +18,7 @@ from adapters.claude.collect import collect
 from adapters.claude.live import Live
 from adapters.claude.parse import parse
 from engine import repos
-from engine.ports import EffectContext, File, GiveUp, Keyring, Sandbox, SandboxSpec, Uncloned
+from engine.ports import EffectContext, EngineError, File, GiveUp, Keyring, Sandbox, SandboxSpec, Uncloned, Usage
 from engine.repos import Repository
 from engine.session import Session
 from schema import events as e
@@ -27,6 +28,8 @@ from schema.sealed import Seal, Sealed
 DENIED = "The user denied this. Ask what to do instead, or go on without it."
 EXPIRED = "Nobody answered in time, so this was denied."
 
+_USAGE_SECONDS = 1.5  # whoever asks waits for all of them
+_NO_EPOCH = 0  # what is only read needs none
 _CLONE_SECONDS = 10.0
 """A clone may take as long, however late a sandbox came up."""
 
@@ -208,6 +211,25 @@ class ClaudeAgent:
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         """A patch, the transcript and the changed files; empty when nothing was made."""
         return await collect(self._channel(reservation, context))
+
+    async def usage(self, reservation: str) -> Usage | None:
+        """What the sandbox uses, as it says itself: for people and operators to see, and for nothing else."""
+        with anyio.move_on_after(_USAGE_SECONDS), suppress(EngineError):
+            return await SupervisorChannel(self._sandbox, reservation, _NO_EPOCH).usage()
+        return None
+
+    async def usages(self) -> dict[str, Usage]:
+        """What each sandbox uses that this process follows, as far as they say."""
+        found: dict[str, Usage] = {}
+
+        async def ask(reservation: str) -> None:
+            if usage := await self.usage(reservation):
+                found[reservation] = usage
+
+        async with anyio.create_task_group() as tasks:
+            for reservation in {reservation for (reservation, _), claim in self._claims.items() if claim.is_set()}:
+                tasks.start_soon(ask, reservation)
+        return found
 
     async def delete(self, reservation: str) -> None:
         """Delete the sandbox."""

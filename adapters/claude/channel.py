@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from adapters.claude import supervisor
-from engine.ports import Fenced, GiveUp, Process, Sandbox, TryAgain
+from engine.ports import Fenced, GiveUp, Process, Sandbox, TryAgain, Usage
 
 _COMMAND_SECONDS = 30
 _ANSWER_LIMIT = 64 << 10
@@ -40,6 +40,18 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     stderr: str = ""
 
 
+Natural = Annotated[int, msgspec.Meta(ge=0, lt=1 << 60)]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """As in `engine.ports.Usage`."""
+
+    cpu: Natural | None = None
+    cpu_limit: Natural | None = None
+    memory: Natural | None = None
+    memory_limit: Natural | None = None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What `status` tells.
 
@@ -54,10 +66,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     cli: int
     queue: int
-    disk_percent: int
+    disk_percent: Natural
     supervisor: int
     pid: int | None = None
     exit: Exit | None = None
+    usage: Reading = Reading()
 
 
 class Cloned(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +161,11 @@ class SupervisorChannel:
             return msgspec.json.decode(await self._command("status"), type=Status)
         except msgspec.DecodeError as error:
             raise TryAgain(f"the status of the sandbox is unreadable: {error}") from None
+
+    async def usage(self) -> Usage:
+        """What the sandbox used a moment ago, as it says itself."""
+        status = await self.status()
+        return Usage(disk=status.disk_percent, **msgspec.structs.asdict(status.usage))
 
     async def follow(self, epoch: int, offset: int) -> AsyncGenerator[JournalLine, None]:
         """Whole lines of journal `epoch` from `offset` on, then of the journals after it, for ever. Epoch 0 is the first.

@@ -4,12 +4,12 @@ It promises that
 - only whole, checksummed, valid lines reach the CLI's stdin, each once per CLI life, and only from the newest owner;
 - what the CLI prints is in a journal on disk, byte for byte, whoever reads it or not; a (journal, offset) never changes meaning;
 - every start of a CLI is marked in the journal, and so is its end, after every process it left behind was ended;
-- a disk that fills up is said before it is full, and stops the CLI before its output is lost.
+- a disk that fills up is said before it is full, and stops the CLI before its output is lost; so is memory near its limit.
 
 It must not read meaning into what the CLI prints, nor use anything but the standard library of Python 3.9 or newer.
 
 It is one file, although a long one, because it is carried into sandboxes as one read-only file and run by `python3 -I`,
-where this project is not installed. Its sections: protocol, layout, claims, spool, journal, processes, child, disk, loop,
+where this project is not installed. Its sections: protocol, layout, claims, spool, journal, processes, child, disk, usage, loop,
 commands, main.
 """
 
@@ -72,9 +72,11 @@ _GIT_SECONDS = 10  # for what git does with a clone, one command of it
 _REACH_SECONDS = 20  # for a repository's host to answer
 _COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
 _POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
-_DISK_SECONDS = 2.0
+_LOOK_SECONDS = 2.0
 _SWEEP_SECONDS = 10.0
-_WARN_AT, _STOP_AT = 80, 95  # percent of the disk
+_WARN_AT, _STOP_AT = (80, 90), 95  # percent of the disk
+_MEMORY_WARN_AT = 90  # percent of its limit
+_CALM = 10  # points below what was said, before it is said again
 _SPARE_BYTES = 4 << 20  # less free space than this is a full disk, whatever its size
 _BALLAST_BYTES = 64 << 10  # given up so that a full disk can still be said
 _SECRETS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
@@ -602,7 +604,7 @@ class Disk:
         while True:
             began = time.monotonic()
             self.measure()
-            time.sleep(max(_DISK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
+            time.sleep(max(_LOOK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
 
 
 def _tree_bytes(root: str) -> int:
@@ -612,6 +614,125 @@ def _tree_bytes(root: str) -> int:
             with contextlib.suppress(OSError):  # removed meanwhile
                 total += Path(directory, name).lstat().st_blocks * 512
     return total
+
+
+class Alarm:
+    """When a percentage that rises is to be said: once a level, and again only after it was clearly below."""
+
+    def __init__(self, *levels: int) -> None:
+        self._levels = levels
+        self.said = 0
+
+    def due(self, percent: int) -> int:
+        """The highest level that is reached and was not said yet, 0 for none. Set `said` to it once it was."""
+        reached = max((level for level in self._levels if percent >= level), default=0)
+        if percent < self.said - _CALM:
+            self.said = reached
+        return reached if reached > self.said else 0
+
+
+# --- usage --------------------------------------------------------------------------------------------------------
+
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60  # version 1 has no word for it, and says a number like this
+
+
+class Reading(NamedTuple):
+    """What the sandbox uses: thousandths of a core since the last reading, and bytes. None: not known; for a limit: none."""
+
+    cpu: int | None = None
+    cpu_limit: int | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
+
+
+class Meter:
+    """CPU and memory, of the cgroup where we are the main process of a container, else of our processes, which have no limit.
+
+    What cannot be known is left out: nothing is guessed from the machine's own numbers.
+    """
+
+    def __init__(self, cgroup: Path | None) -> None:
+        self._cgroup = cgroup
+        self._before: tuple[float, int] | None = None
+
+    @classmethod
+    def here(cls) -> Meter:
+        """In a container its cgroup is seen where the machine's is elsewhere: only its main process can know that."""
+        mine = os.getpid() == 1 and (read_memory(_CGROUP)[0] is not None or read_cpu(_CGROUP)[0] is not None)
+        return cls(_CGROUP if mine else None)
+
+    def read(self, now: float) -> Reading:
+        """`now`: seconds of a clock that only goes forward."""
+        if self._cgroup:
+            (used, cpu_limit), (memory, memory_limit) = read_cpu(self._cgroup), read_memory(self._cgroup)
+        else:
+            (used, memory), cpu_limit, memory_limit = _read_processes(), None, None
+        before, self._before = self._before, None if used is None else (now, used)
+        cpu = None
+        if used is not None and before and now > before[0]:
+            cpu = max(0, round((used - before[1]) / (now - before[0]) / 1000))
+        return Reading(cpu, cpu_limit, memory, memory_limit)
+
+
+def read_cpu(cgroup: Path) -> tuple[int | None, int | None]:
+    """Microseconds used so far, and the limit in thousandths of a core; of either version of cgroups."""
+    used = _fields(cgroup / "cpu.stat").get("usage_usec")
+    if used is not None:
+        quota, _, period = _text(cgroup / "cpu.max").partition(" ")
+        return used, _share(quota, period)
+    nanoseconds = _number(_text(cgroup / "cpuacct/cpuacct.usage"))
+    quota, period = _text(cgroup / "cpu/cpu.cfs_quota_us"), _text(cgroup / "cpu/cpu.cfs_period_us")
+    return (None if nanoseconds is None else nanoseconds // 1000), _share(quota, period)
+
+
+def read_memory(cgroup: Path) -> tuple[int | None, int | None]:
+    """Bytes that cannot be taken back without ending something (no idle file cache), and the limit; of either version."""
+    used, limit = _number(_text(cgroup / "memory.current")), _number(_text(cgroup / "memory.max"))
+    cache = _fields(cgroup / "memory.stat").get("inactive_file", 0)
+    if used is None:
+        version_1 = cgroup / "memory"
+        used, limit = (_number(_text(version_1 / f"memory.{name}_in_bytes")) for name in ("usage", "limit"))
+        cache = _fields(version_1 / "memory.stat").get("total_inactive_file", 0)
+    if used is None:
+        return None, None
+    return max(0, used - cache), limit if limit and limit < _UNLIMITED else None
+
+
+def _share(quota: str, period: str) -> int | None:
+    allowed, of = _number(quota), _number(period)
+    return 1000 * allowed // of if allowed and of else None
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """`name number` a line."""
+    pairs = (line.split(" ", 1) for line in _text(path).splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) > 1 and pair[1].isdigit()}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None  # not `max`, nor -1
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _read_processes() -> tuple[int | None, int | None]:
+    """Microseconds and bytes of us and our descendants, ended children included; of memory what is not shared."""
+    if not _PROC.is_dir():
+        return None, None
+    ticks = pages = 0
+    for pid in {os.getpid()} | _descendants(_process_table(), os.getpid()):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
+            spent = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[11:15]
+            resident, shared = (_PROC / str(pid) / "statm").read_bytes().split()[1:3]
+            ticks += sum(map(int, spent))
+            pages += int(resident) - int(shared)
+    return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
 
 # --- loop ---------------------------------------------------------------------------------------------------------
@@ -633,9 +754,10 @@ class Supervisor:
         self._escalation: list[tuple[float, signal.Signals]] = []  # (when, signal), the next one first
         self._closing = False  # end ourselves when the CLI has ended
         self._terms = 0
-        self._warned = False
+        self._disk_alarm, self._memory_alarm = Alarm(*_WARN_AT), Alarm(_MEMORY_WARN_AT)
+        self._meter, self._reading = Meter.here(), Reading()
         self._full = 0  # the percentage at which the CLI was stopped
-        self._next_disk = 0.0
+        self._next_look = 0.0
         self._contact_timeout = contact_timeout
         self._contact = time.monotonic()
         self._wake = os.open(layout.wake, os.O_RDWR | os.O_NONBLOCK)  # RDWR: it never reads an end of file
@@ -686,7 +808,7 @@ class Supervisor:
             self._wait()
             self._reap()
             self._obey()
-            self._watch_disk()
+            self._watch_room()
             self._watch_contact()
             self._escalate()
             if self._cli and not self._why:
@@ -694,7 +816,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        deadlines = [self._next_disk, *(when for when, _ in self._escalation[:1])]
+        deadlines = [self._next_look, *(when for when, _ in self._escalation[:1])]
         if self._contact_timeout and not self._closing:
             deadlines.append(self._contact + self._contact_timeout)
         writable = self._cli.blocked_on() if self._cli and not self._why else []
@@ -718,7 +840,8 @@ class Supervisor:
             with contextlib.suppress(OSError):  # the disk is full: held again, for an owner who places the files again
                 self._layout.begun.touch()
             self._lives += 1
-            self._why, self._escalation, self._warned, self._full = "", [], False, 0
+            self._why, self._escalation, self._full = "", [], 0
+            self._disk_alarm.said = self._memory_alarm.said = 0
             self._ended = {}
             resumes = has_conversation(self._config, self._place)
             self._journal.mark("start", cli=self._lives, resumed=resumes, dropped=dropped)
@@ -808,19 +931,36 @@ class Supervisor:
             elif request.name == "restart" and self._cli is None and not self._closing:
                 self._start()
 
-    def _watch_disk(self) -> None:
-        if time.monotonic() < self._next_disk:
+    def _watch_room(self) -> None:
+        """Look how much of the disk and the memory is left, and say what is short."""
+        now = time.monotonic()
+        if now < self._next_look:
             return
-        self._next_disk = time.monotonic() + _DISK_SECONDS
+        self._next_look = now + _LOOK_SECONDS
+        self._reading = self._meter.read(now)
         self._publish()
-        if self._cli is None or self._why:
-            return
+        if self._cli and not self._why:
+            self._watch_disk(self._cli)
+        if self._cli and not self._why:
+            self._watch_memory(self._cli)
+
+    def _watch_disk(self, cli: Cli) -> None:
         percent = self._disk.percent()
+        level = self._disk_alarm.due(percent)
         if percent >= _STOP_AT:
             self._full = percent
             self._stop("the disk is full", self._config.stop_seconds)
-        elif percent >= _WARN_AT and not self._warned:
-            self._warned = self._mark_beside(self._cli, "disk", percent=percent, stopped=False)
+        elif level and self._mark_beside(cli, "disk", percent=percent, stopped=False):
+            self._disk_alarm.said = level
+
+    def _watch_memory(self, cli: Cli) -> None:
+        used, limit = self._reading.memory, self._reading.memory_limit
+        if used is None or limit is None:
+            return
+        percent = 100 * used // limit
+        level = self._memory_alarm.due(percent)
+        if level and self._mark_beside(cli, "memory", percent=percent):
+            self._memory_alarm.said = level
 
     def _mark_beside(self, cli: Cli, event: str, **fields: Any) -> bool:
         """Mark while the CLI is frozen between two lines; False when it was within one, or is gone."""
@@ -859,6 +999,7 @@ class Supervisor:
             "pid": self._cli.pid if self._cli else None,
             "exit": self._ended or None,
             "disk_percent": self._disk.percent(),
+            "usage": _rounded(self._reading),
             **self._place._asdict(),
         }
         if status == before:
@@ -867,6 +1008,13 @@ class Supervisor:
             _write_atomically(self._layout.status, json.dumps(status).encode())
         except OSError as error:
             _log(f"the status could not be written: {error}")
+
+
+def _rounded(reading: Reading) -> dict[str, int | None]:
+    """Coarse enough that a sandbox in which nothing happens writes nothing."""
+    cpu, memory = reading.cpu, reading.memory
+    coarse = reading._replace(cpu=cpu and cpu // 10 * 10, memory=memory and memory >> 20 << 20)
+    return coarse._asdict()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -1218,7 +1366,7 @@ def _watch_git(process: subprocess.Popen[bytes], disk: Disk, end: float) -> str:
         try:
             status = process.wait(0.1)
         except subprocess.TimeoutExpired:
-            why = "size" if disk.percent() >= _WARN_AT else "time" if time.monotonic() > end else ""
+            why = "size" if disk.percent() >= _WARN_AT[0] else "time" if time.monotonic() > end else ""
             if why:
                 for pid in {process.pid, *_descendants(_process_table(), process.pid)}:
                     with contextlib.suppress(ProcessLookupError):
@@ -1227,7 +1375,7 @@ def _watch_git(process: subprocess.Popen[bytes], disk: Disk, end: float) -> str:
                 return why
         else:
             disk.measure()
-            return "size" if disk.percent() >= _WARN_AT else "broken" if status else ""
+            return "size" if disk.percent() >= _WARN_AT[0] else "broken" if status else ""
 
 
 def _code(work: Path) -> list[str]:

@@ -144,6 +144,7 @@ def test_an_error_is_shown_in_its_turn() -> None:
     [
         (f.DiskFilled(percent=80), ["disk-filled"]),
         (f.DiskFilled(percent=95, stopped=True), ["disk-stopped"]),
+        (f.MemoryFilled(percent=91), ["memory-filled"]),
         (f.Noticed(what="compacted"), ["notice-compacted"]),
         (f.Skipped(what="broken"), []),
     ],

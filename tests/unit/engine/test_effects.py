@@ -20,7 +20,7 @@ from engine.todo import (
 )
 from schema import events as e
 from schema.sealed import Sealed
-from tests.unit.engine.given import READY, R, after, given
+from tests.unit.engine.given import OPENED, READY, R, after, given
 from tests.unit.engine.process import Ports
 
 NOTED = e.Noted(by="1", locale="ja", what="status")
@@ -91,7 +91,16 @@ async def test_a_sandbox_is_seen_gone_before_its_slot_is_given_back(ports: Ports
 async def test_who_did_something_is_told(ports: Ports) -> None:
     session = after(given(*READY), NOTED, cause=7)
     assert await reports(ports, TellOutcome(to=7), session) == [e.Replied(to=7)]
-    assert ports.calls == ["tell status"]
+    assert ports.calls == ["tell status with disk 7"]
+
+
+async def test_who_asks_how_it_stands_is_told_what_the_sandbox_uses(ports: Ports) -> None:
+    def told(*events: e.SessionEvent) -> Session:
+        return after(given(*events), NOTED, cause=7)
+
+    await reports(ports, TellOutcome(to=7), told(*READY))
+    await reports(ports, TellOutcome(to=7), told(*OPENED))
+    assert ports.calls == ["tell status with disk 7", "tell status"]
 
 
 async def test_a_reply_that_was_told_meanwhile_is_not_told_again(ports: Ports) -> None:

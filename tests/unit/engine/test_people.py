@@ -174,7 +174,7 @@ def test_a_stranger_does_not_begin_one_but_asks_to_be_let_in() -> None:
 
 
 def test_a_session_begins_once() -> None:
-    assert when(given(REQUESTED), START) == refused("already")
+    assert when(given(REQUESTED), START) == refused("in_session")
 
 
 @pytest.mark.parametrize(("size", "reason"), [(0, "empty"), (101, "too_long")])
@@ -257,9 +257,12 @@ def test_a_prompt_that_was_sent_is_fixed(command: Command) -> None:
 # --- stop ------------------------------------------------------------------------------------------------------------
 
 
+STOPPED = [e.StopAsked(turn=1, by=STARTER), e.Noted(by=STARTER, locale="ja", what="stop-asked")]
+
+
 @pytest.mark.parametrize("turn", [None, 1])
 def test_the_running_turn_is_stopped(turn: int | None) -> None:
-    assert when(given(*WORKING), Stop(turn=turn)) == [e.StopAsked(turn=1, by=STARTER)]
+    assert when(given(*WORKING), Stop(turn=turn)) == STOPPED
 
 
 def test_the_button_of_another_turn_stops_nothing() -> None:
@@ -271,7 +274,7 @@ def test_nothing_runs_nothing_is_stopped() -> None:
 
 
 def test_a_prompt_on_its_way_is_stopped_when_its_turn_begins() -> None:
-    assert when(given(*SENT), Stop()) == [e.StopAsked(turn=1, by=STARTER)]
+    assert when(given(*SENT), Stop()) == STOPPED
     begun = given(*SENT, e.StopAsked(turn=1, by=STARTER), e.TurnStarted(turn=1, prompt="p1", by=STARTER))
     assert "stop:1" in wanted(begun)
 
