@@ -68,7 +68,7 @@ DIR_VARIABLE = "SUPERVISOR_DIR"  # names the state directory to commands, and ma
 CLI_VARIABLE = "SUPERVISOR_CLI"  # marks every process of a CLI
 EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # names what was executed over a link that cannot end it
 
-_GIT_SECONDS = 20  # for what git does with a clone
+_GIT_SECONDS = 10  # for what git does with a clone, one command of it
 _REACH_SECONDS = 20  # for a repository's host to answer
 _COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
 _POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
@@ -1476,23 +1476,36 @@ def _changes(layout: Layout, work: str) -> bytes | None:
     try:
         with contextlib.suppress(FileNotFoundError):  # with it, what was not touched is not read again
             index.write_bytes(Path(work, ".git", "index").read_bytes())
+        said: bytes | None = b""
         for words in (["add", "--all"], ["diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", commit]):
-            done = subprocess.run(  # noqa: S603 - our words, and a commit that git has named
-                ["git", *words],  # noqa: S607 - the sandbox's own
-                cwd=work,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=_GIT_SECONDS,
-                check=True,
-            )
-    except (OSError, subprocess.SubprocessError):
+            said = None if said is None else _git_says(work, environment, words)
+    except OSError:
         return None
     finally:
         with contextlib.suppress(OSError):
             index.unlink()
-    return done.stdout if len(done.stdout) <= MAX_PATCH else None
+    return said
+
+
+def _git_says(work: str, environment: dict[str, str], words: Sequence[str]) -> bytes | None:
+    """All that git says; None when it fails, takes long, or says more than a patch may have. Raises OSError."""
+    with subprocess.Popen(  # noqa: S603 - our words, and a commit that git has named
+        ["git", *words],  # noqa: S607 - the sandbox's own
+        cwd=work,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as git:
+        assert git.stdout is not None
+        end = threading.Timer(_GIT_SECONDS, git.kill)
+        end.start()
+        said = git.stdout.read(MAX_PATCH + 1)
+        if len(said) > MAX_PATCH:
+            git.kill()
+        status = git.wait()
+        end.cancel()
+    return said if status == 0 else None
 
 
 def _made_files(work: str, since: int = 0) -> list[tuple[str, str]]:

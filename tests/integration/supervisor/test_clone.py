@@ -365,6 +365,10 @@ async def test_what_is_handed_over_is_what_differs_from_the_repository(
         "new.bin": b"\0\1\2",
         "later.txt": b"later\n",
     }
+    # a patch that is too large for anybody is none: what was touched is handed over, as far as it goes
+    (work / "huge.bin").write_bytes(os.urandom(9 << 20))
+    assert [one.name for one in await collect(host.channel)] == ["changes.patch", "files.zip", "left-out.txt"]
+    (work / "huge.bin").unlink()
     # whoever has broken the repository hands over the files that they touched
     (work / ".git/HEAD").unlink()
     (whole, more) = await collect(host.channel)
