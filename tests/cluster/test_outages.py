@@ -46,7 +46,7 @@ SEED = int(os.environ.get("DRILL_SEED") or random.randrange(1_000_000))
 CUTS = ("fin", "rst", "silence")
 PARTS = ("kubelet", "kube-apiserver", "containerd")
 SECONDS = 90
-WORDS = 40
+WORDS = 80  # so many that a busy machine is still in the middle of them
 _LOOK_SECONDS = 0.2
 
 Message = dict[str, Any]
