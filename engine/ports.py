@@ -4,7 +4,8 @@
      ├─ TryAgain         the same call may succeed later; the actor records the failure and its next time
      ├─ GiveUp           the same call can never succeed; the actor records it and stops wanting it
      │   ├─ SandboxGone  the sandbox does not exist (any more)
-     │   └─ Unwalled     the sandbox reaches what must be closed to it
+     │   ├─ Unwalled     the sandbox reaches what must be closed to it
+     │   └─ Uncloned     the repository that the session begins with cannot be cloned
      ├─ Fenced           another process owns this session now: stop acting for it, at once
      └─ Rejected         the log refused an append; nothing of it was recorded
          ├─ VersionConflict  somebody else appended to a stream: fold what is new and decide again
@@ -59,6 +60,15 @@ class Unwalled(GiveUp):
         reached = ", ".join(f"{check.wall} ({check.address})" for check in checks if check.found == "open")
         super().__init__(f"the sandbox reaches what must be closed to it: {reached}")
         self.checks = tuple(checks)
+
+
+class Uncloned(GiveUp):
+    """Raised when the session's repository cannot be cloned. `why` and `said`, as in `RepoFailed`."""
+
+    def __init__(self, why: str, said: Sealed | None) -> None:
+        super().__init__(f"the repository could not be cloned: {why}")
+        self.why = why
+        self.said = said
 
 
 class Fenced(EngineError):
@@ -368,6 +378,10 @@ class Chat(Protocol):
         """Bring a message of the server up to date; returns its id, "" when there is no place to post it."""
         ...
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server right now; soon, for people wait for what rests on it."""
+        ...
+
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
         """Post what the session made; returns how it went, as in HandedOver."""
         ...
@@ -387,7 +401,7 @@ class Agent(Protocol):
     async def attach(self, reservation: str, context: EffectContext) -> None:
         """Bring the sandbox up, claim it, report SandboxReady, then follow its journal, reporting JournalRead, for ever.
 
-        Raises Unwalled when it may not be used.
+        Raises Unwalled when it may not be used, Uncloned when the repository it should hold cannot be had.
         """
         ...
 

@@ -26,6 +26,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import stat
 import subprocess
@@ -52,6 +53,7 @@ NOT_FOUND = 9
 NEXT_JOURNAL = 10  # this journal is complete and read to its end: follow the next one
 BAD_POSITION = 11  # no such journal, or it is shorter
 TERMINATED = 143  # of `run`: told to end by a signal. A node says why it evicted a pod only if that did not end with 0
+UNREACHED = 13  # the repository's host could not be asked just now
 TORN = 12  # the input ended early or has another checksum: nothing was done
 
 MAX_LINE = 16 << 20  # bytes of one line for the CLI, newline included
@@ -59,12 +61,15 @@ MAX_CONFIG = 1 << 20  # bytes of a configuration
 MAX_FILE = 64 << 20  # bytes of one file put or got
 MAX_COLLECTED = 24 << 20  # bytes of all files collected
 MAX_COLLECTED_FILE = 4 << 20  # bytes of one of them
+MAX_PATCH = 8 << 20  # bytes of a patch of a repository
 MAX_STDERR = 4096  # bytes of the CLI's stderr kept in an exit mark
 
 DIR_VARIABLE = "SUPERVISOR_DIR"  # names the state directory to commands, and marks every process of the sandbox
 CLI_VARIABLE = "SUPERVISOR_CLI"  # marks every process of a CLI
 EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # names what was executed over a link that cannot end it
 
+_GIT_SECONDS = 10  # for what git does with a clone, one command of it
+_REACH_SECONDS = 20  # for a repository's host to answer
 _COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
 _POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
 _LOOK_SECONDS = 2.0
@@ -157,6 +162,9 @@ class Layout:
         self.journals = self.root / "journal"  # <number>.jsonl, from 1
         self.requests = self.root / "requests"  # restart, stop, quit: asked of the supervisor
         self.begun = self.root / "begun"  # there once a CLI has been started
+        self.cloning = self.root / "cloning"  # flocked while a repository is cloned
+        self.git_said = self.root / "git.log"  # what git said of it
+        self.cloned = self.root / "cloned.json"  # what was cloned, once it is there whole
 
     def create(self) -> None:
         for directory in (self.root, self.spool, self.done, self.journals, self.requests):
@@ -588,10 +596,14 @@ class Disk:
         used = found.f_blocks - found.f_bfree
         return 100 * used // (used + found.f_bavail)
 
+    def measure(self) -> None:
+        """Look now: else it is what was found a moment ago."""
+        self._used = sum(map(_tree_bytes, self._roots))
+
     def _keep_measuring(self) -> None:
         while True:
             began = time.monotonic()
-            self._used = sum(map(_tree_bytes, self._roots))
+            self.measure()
             time.sleep(max(_LOOK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
 
 
@@ -1189,6 +1201,195 @@ def _unpacked(directory: str, payload: bytes) -> list[tuple[str, int, bytes]]:
     return files
 
 
+class CloneRequest(NamedTuple):
+    """What to clone: made by the host, given as JSON."""
+
+    url: str  # as the gateway has it
+    origin: str  # as everybody else does
+    token: str  # for the gateway
+    seconds: float
+
+    @classmethod
+    def parse(cls, data: bytes) -> CloneRequest:
+        """Raises Refused (BAD_INPUT) with what is wrong."""
+        try:
+            raw: Any = json.loads(data)
+            asked = cls(str(raw["url"]), str(raw["origin"]), str(raw["token"]), float(raw["seconds"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(BAD_INPUT, f"cannot clone what was asked for: {type(error).__name__}") from None
+        if not asked.url.startswith(("http://", "https://")) or "\n" in asked.token:
+            raise Refused(BAD_INPUT, "cannot clone what was asked for: it has no address")
+        return asked
+
+
+def command_clone(layout: Layout, options: argparse.Namespace) -> None:
+    """Clone a repository into the workspace, once, before any CLI has run; says what became of it as one line of JSON.
+
+    `commit` and `code`, or `failed` (why it will not work another time either) and `said`.
+    """
+    os.umask(0o077)
+    _, payload = _receive(MAX_CONFIG)
+    asked = CloneRequest.parse(payload)
+    signal.alarm(int(asked.seconds) + _COMMAND_SECONDS)
+    lock = _hold(layout.cloning, 2)
+    if lock is None:
+        raise Refused(UNREACHED, "another clone still runs")
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+    done = _read_json(layout.cloned)
+    if not done:
+        if layout.begun.exists():
+            raise Refused(BAD_INPUT, "Claude Code has run here already: nothing was cloned")
+        done = _clone(layout, asked)
+        if "failed" not in done:
+            _write_atomically(layout.cloned, json.dumps(done).encode())
+    _say(json.dumps(done))
+
+
+def _clone(layout: Layout, asked: CloneRequest) -> dict[str, Any]:
+    """What became of it. Raises Refused (UNREACHED) when it may work another time."""
+    work = _read_json(layout.status)["work"]
+    if failed := _ask_host(asked):
+        return failed
+    _empty(work)
+    failed = _run_git(layout, asked, work)
+    if failed:
+        return failed
+    base, _, _ = asked.url.partition("/git/")
+    for name, value in (
+        ("remote.origin.url", asked.origin),
+        # what is fetched later comes the same way; what is pushed does not come through
+        (f"url.{asked.url}.insteadOf", asked.origin),
+        (f"http.{base}/git/.extraHeader", f"Authorization: Bearer {asked.token}"),
+    ):
+        _git(work, "config", "--local", name, value)
+    return {"commit": _git(work, "rev-parse", "--quiet", "--verify", "HEAD"), "code": _code(Path(work))}
+
+
+def _ask_host(asked: CloneRequest) -> dict[str, Any] | None:
+    """Why it cannot be cloned, in words that git would not pass on. Raises Refused (UNREACHED)."""
+    import urllib.error  # noqa: PLC0415 - slow to import, and no other command needs it
+    import urllib.request  # noqa: PLC0415 - see above
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {"Authorization": f"Bearer {asked.token}", "Git-Protocol": "version=2", "User-Agent": "git/2"}
+    address = f"{asked.url}/info/refs?service=git-upload-pack"
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http or https, looked at before
+    try:
+        with opener.open(request, timeout=min(_REACH_SECONDS, asked.seconds)):
+            return None
+    except urllib.error.HTTPError as error:
+        why, said = error.headers.get("x-refused", ""), error.read(400).decode("utf-8", "replace").strip()
+        if why:
+            return {"failed": why, "said": said}
+        raise Refused(UNREACHED, said.partition("\n")[0] or f"the gateway answers {error.code}") from None
+    except OSError as error:
+        raise Refused(UNREACHED, f"the gateway does not answer ({type(error).__name__})") from None
+
+
+def _empty(work: str) -> None:
+    """What an earlier try left: nothing of the session has been in there yet."""
+    for entry in list(os.scandir(work)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
+
+
+def _git_environment(settings: dict[str, str]) -> dict[str, str]:
+    """The environment of a git that asks nobody, and has these settings and no other."""
+    settings = {"safe.directory": "*", **settings}  # a volume belongs to whoever made it
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": os.devnull}
+    environment.update(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="")
+    for variable in (DIR_VARIABLE, EXECUTED_VARIABLE):
+        if variable in os.environ:
+            environment[variable] = os.environ[variable]
+    for number, (name, value) in enumerate(settings.items()):
+        environment[f"GIT_CONFIG_KEY_{number}"], environment[f"GIT_CONFIG_VALUE_{number}"] = name, value
+    environment["GIT_CONFIG_COUNT"] = str(len(settings))
+    return environment
+
+
+def _git(work: str, *words: str) -> str:
+    """One line that git says; "" when it fails."""
+    done = subprocess.run(  # noqa: S603 - our words
+        ["git", *words],  # noqa: S607 - the sandbox's own
+        cwd=work,
+        env=_git_environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_GIT_SECONDS,
+        check=False,
+    )
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+
+
+def _run_git(layout: Layout, asked: CloneRequest, work: str) -> dict[str, Any] | None:
+    """Clone; why not, when it does not come to its end in time and in the space there is."""
+    settings = {
+        "http.extraHeader": f"Authorization: Bearer {asked.token}",
+        "http.followRedirects": "false",
+        "protocol.allow": "never",
+        f"protocol.{asked.url.partition(':')[0]}.allow": "always",
+        "core.hooksPath": os.devnull,
+        "credential.helper": "",
+        "submodule.recurse": "false",
+    }
+    words = ["clone", "--quiet", "--filter=blob:none", "--no-recurse-submodules", "--template=", "--", asked.url, "."]
+    disk = Disk([str(layout.root), work], Config.read(str(layout.config)).disk_bytes)
+    end = time.monotonic() + asked.seconds
+    with layout.git_said.open("w+b") as said:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our words, and an address that was looked at
+                ["git", *words],  # noqa: S607 - the sandbox's own
+                cwd=work,
+                env=_git_environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+        except OSError as error:
+            return {"failed": "broken", "said": f"git: {error.strerror}"}
+        why = _watch_git(process, disk, end)
+        said.seek(max(0, said.seek(0, os.SEEK_END) - MAX_STDERR))
+        heard = said.read(MAX_STDERR).decode("utf-8", "replace").strip()
+    return (
+        {"failed": why, "said": heard.replace(asked.url, asked.origin).replace(asked.token, "[secret]")}
+        if why
+        else None
+    )
+
+
+def _watch_git(process: subprocess.Popen[bytes], disk: Disk, end: float) -> str:
+    """Wait for git, for as long as there are time and room; why it did not succeed, or ""."""
+    while True:
+        try:
+            status = process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            why = "size" if disk.percent() >= _WARN_AT[0] else "time" if time.monotonic() > end else ""
+            if why:
+                for pid in {process.pid, *_descendants(_process_table(), process.pid)}:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                process.wait()
+                return why
+        else:
+            disk.measure()
+            return "size" if disk.percent() >= _WARN_AT[0] else "broken" if status else ""
+
+
+def _code(work: Path) -> list[str]:
+    """What is in a repository that Claude Code would run, or obey."""
+    settings = [work / ".claude" / name for name in ("settings.json", "settings.local.json")]
+    prompts = [work / ".claude" / name for name in ("commands", "skills", "agents")]
+    found = {
+        "settings": any(map(os.path.lexists, settings)),
+        "mcp": os.path.lexists(work / ".mcp.json"),
+        "prompts": any(map(os.path.lexists, prompts)),
+    }
+    return [name for name, there in found.items() if there]
+
+
 def _write_beneath(root: str, parts: Sequence[str], payload: bytes, mode: int) -> None:
     with _directory_beneath(root, parts[:-1], create=True) as directory:
         temporary = f".{parts[-1][:200]}.{os.getpid()}"
@@ -1218,11 +1419,20 @@ def command_get(layout: Layout, options: argparse.Namespace) -> None:
 
 
 def command_collect(layout: Layout, _: argparse.Namespace) -> None:
-    """Write a tar of what the session made: `work/…`, `transcript.jsonl`, and the names of what is too large for it."""
+    """Write a tar of what the session made: `work/…`, `transcript.jsonl`, and the names of what is too large for it.
+
+    Of a repository that was cloned, `changes.patch` instead: what differs from the commit that was.
+    """
     status, left = _read_json(layout.status), MAX_COLLECTED
     too_large: list[str] = []
+    work = status.get("work", "")
+    changes = _changes(layout, work)
     with os.fdopen(1, "wb", closefd=False) as out, tarfile.open(fileobj=out, mode="w|") as tar:
-        for path, name in [*_transcripts(status), *_made_files(status.get("work", ""))]:
+        if changes:
+            _add_to_tar(tar, "changes.patch", changes)
+            left -= len(changes)
+        made = _made_files(work, _since(layout)) if changes is None else []
+        for path, name in [*_transcripts(status), *made]:
             with contextlib.suppress(OSError):
                 size = os.lstat(path).st_size
                 if size > min(left, MAX_COLLECTED_FILE):
@@ -1248,14 +1458,65 @@ def _transcripts(status: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(path), "transcript.jsonl") for path in sorted(found, key=lambda path: path.stat().st_mtime)][-1:]
 
 
-def _made_files(work: str) -> list[tuple[str, str]]:
-    """The regular files below `work` that somebody made by hand: no repository's insides, no installed packages."""
+def _since(layout: Layout) -> int:
+    """When a clone was whole (ns): files that were not touched since are not of the session's making. 0 without one."""
+    with contextlib.suppress(OSError):
+        return layout.cloned.stat().st_ctime_ns
+    return 0
+
+
+def _changes(layout: Layout, work: str) -> bytes | None:
+    """A patch from the commit that was cloned to the workspace as it is; None where there is none, or git cannot make it."""
+    commit = _read_json(layout.cloned).get("commit")
+    if not commit:
+        return None
+    index = layout.root / "collect.index"
+    quiet = _git_environment({"core.fsmonitor": "false", "core.hooksPath": os.devnull})
+    environment = dict(quiet, GIT_INDEX_FILE=str(index))
+    try:
+        with contextlib.suppress(FileNotFoundError):  # with it, what was not touched is not read again
+            index.write_bytes(Path(work, ".git", "index").read_bytes())
+        said: bytes | None = b""
+        for words in (["add", "--all"], ["diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", commit]):
+            said = None if said is None else _git_says(work, environment, words)
+    except OSError:
+        return None
+    finally:
+        with contextlib.suppress(OSError):
+            index.unlink()
+    return said
+
+
+def _git_says(work: str, environment: dict[str, str], words: Sequence[str]) -> bytes | None:
+    """All that git says; None when it fails, takes long, or says more than a patch may have. Raises OSError."""
+    with subprocess.Popen(  # noqa: S603 - our words, and a commit that git has named
+        ["git", *words],  # noqa: S607 - the sandbox's own
+        cwd=work,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as git:
+        assert git.stdout is not None
+        end = threading.Timer(_GIT_SECONDS, git.kill)
+        end.start()
+        said = git.stdout.read(MAX_PATCH + 1)
+        if len(said) > MAX_PATCH:
+            git.kill()
+        status = git.wait()
+        end.cancel()
+    return said if status == 0 else None
+
+
+def _made_files(work: str, since: int = 0) -> list[tuple[str, str]]:
+    """The regular files below `work` that somebody made by hand, after `since` (ns): no repository's insides, no packages."""
     made: list[tuple[str, str]] = []
     for folder, folders, names in os.walk(work):
         folders[:] = sorted(set(folders) - {".git", ".venv", "node_modules", "__pycache__"})
         for name in sorted(names):
             path = str(Path(folder, name))
-            if stat.S_ISREG(os.lstat(path).st_mode):
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode) and found.st_ctime_ns > since:
                 made.append((path, str(Path("work", os.path.relpath(path, work)))))
     return made
 
@@ -1397,6 +1658,7 @@ def _parser() -> argparse.ArgumentParser:
     put = add("put", command_put, fenced=True)
     put.add_argument("path", metavar="PATH")
     put.add_argument("--mode", type=lambda text: int(text, 8) & 0o777, default=0o600)
+    add("clone", command_clone, fenced=True)
     add("unpack", command_unpack, fenced=True).add_argument("path", metavar="PATH")
     add("get", command_get, fenced=False).add_argument("path", metavar="PATH")
     add("collect", command_collect, fenced=False)
@@ -1434,7 +1696,7 @@ def _execute(options: argparse.Namespace) -> None:
     layout = Layout(directory)
     if options.command not in _EVEN_WITHOUT_SUPERVISOR and not layout.alive():
         raise Refused(NOT_RUNNING, f"no supervisor runs in {layout.root}")
-    if options.command not in (command_run, command_follow):
+    if options.command not in (command_run, command_follow, command_clone):
         signal.alarm(_COMMAND_SECONDS)
     try:
         options.command(layout, options)

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from adapters.discord import notices, story
 from adapters.discord.acknowledging import Acknowledging
-from adapters.discord.errors import HasThread, UnknownInteraction, UnknownMessage
+from adapters.discord.errors import HasThread, Unacceptable, UnknownInteraction, UnknownMessage
+from adapters.discord.markdown import one_line, visible
 from adapters.discord.notices import asked_at
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
@@ -36,6 +37,8 @@ talk among people would be.
 """
 
 _TRANSCRIPT = "transcript.jsonl"
+
+_SUBJECT = 60  # characters of a prompt that name a thread; Discord takes 100 in all
 
 _NONCE_LIFE = 120_000_000
 """µs in which Discord surely remembers a nonce; "a few minutes" by its documentation."""
@@ -92,12 +95,24 @@ class DiscordChat:
         return await self._rest.create(session.channel, content, nonce=mark, urgency=Pace.URGENT)
 
     async def open_thread(self, session: Session) -> str:
-        """A thread that is made of a message has the message's id."""
-        name = texts(session.locale)("thread-name", person=session.id[-4:])
+        """Named after what was asked for, where Discord takes that. A thread that is made of a message has the message's id."""
+        say = texts(session.locale)
+        about = [words for words in (await self._subject(session), session.id[-4:]) if words]
         try:
-            return await self._rest.open_thread(session.channel, session.starter_message, name)
+            with suppress(Unacceptable):
+                return await self._rest.open_thread(
+                    session.channel, session.starter_message, say("thread-name", about=about[0])
+                )
+            return await self._rest.open_thread(
+                session.channel, session.starter_message, say("thread-name", about=about[-1])
+            )
         except HasThread:
             return session.starter_message
+
+    async def _subject(self, session: Session) -> str:
+        """The beginning of the prompt that is there already; "" when there is none, or its text was erased."""
+        text = await self._desk.keyring.open(session.queue[0].text) if session.queue else None
+        return one_line(visible(text or ""), _SUBJECT)
 
     async def show(self, context: EffectContext) -> None:
         """Bring the thread up to date."""
@@ -257,6 +272,10 @@ class DiscordChat:
                 return message
         name = nonce(guild.id, notice.part + message, 0)
         return await self._rest.create(channel, content, nonce=name, buttons=buttons, mention=notice.to)
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        """As Discord has it; it tells bots of our kind of nobody who leaves."""
+        return await self._rest.is_member(guild, person)
 
     async def _left_behind(self, channel: str, guild: Guild, notice: Notice, content: str) -> str:
         """A message that was posted, and whose id we never got."""

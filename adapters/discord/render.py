@@ -97,6 +97,7 @@ class Question(msgspec.Struct):
 
     tool: str = ""
     shown: str = ""
+    language: str = ""
     cut: int = 0
     title: str = ""
     reason: str = ""
@@ -160,11 +161,13 @@ def status(session: Session, say: Texts) -> str:  # noqa: PLR0911 - one return p
             return say("head-waiting", place=session.place)
         case Phase.NEW | Phase.REQUESTED | Phase.WAITING:
             return say("head-asking")
-        case Phase.LOST if session.lost == "passed":
-            return say("head-passed")
+        case Phase.LOST if session.lost in {"passed", "repo"}:
+            return say("head-passed" if session.lost == "passed" else "head-uncloned")
         case Phase.PROVISIONING:
             failure = session.failures.get("attach")
-            return say("head-retrying", attempt=failure.attempt) if failure else say("head-provisioning")
+            if failure:
+                return say("head-retrying", attempt=failure.attempt)
+            return say("head-cloning" if session.repo else "head-provisioning")
         case Phase.READY if session.gave_up:
             return say("head-broken")
         case phase:
@@ -202,7 +205,7 @@ def _head(session: Session, say: Texts) -> View:
     if session.shared:
         lines.append(say("head-shared"))
     if session.ready and session.open_walls:
-        lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
+        lines.append(say("head-open-walls", walls=walls(session.open_walls, say)))
     elif session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
     if session.closing or session.closed:
@@ -304,7 +307,10 @@ def _ask(card: AskCard, session: Session, opened: Open, say: Texts) -> View:
     except msgspec.MsgspecError:
         question = Question(tool=card.tool, shown=say("ask-erased"))
     asker = card.mention or session.starter
-    lines = [say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)), block(visible(question.shown))]
+    lines = [
+        say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)),
+        block(visible(question.shown), question.language),
+    ]
     if question.cut:
         lines.append(say("ask-cut", count=question.cut))
     if question.reason:
@@ -356,7 +362,11 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
         case "sandbox-lost":
             detail = say.either(f"lost-{card.detail}", "lost-gone")
         case "sandbox-unwalled":
-            detail = _walls(card.detail.split(), say)
+            detail = walls(card.detail.split(), say)
+        case "repo-failed":
+            detail = say.either(f"repo-{card.detail}", "repo-broken")
+        case "repo-trusted" | "repo-untrusted":
+            detail = " · ".join(say.either(f"code-{code}", "code-settings") for code in card.detail.split())
         case _:
             detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)
@@ -369,9 +379,9 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
 # --- small things ----------------------------------------------------------------------------------------------------
 
 
-def _walls(walls: Iterable[str], say: Texts) -> str:
+def walls(names: Iterable[str], say: Texts) -> str:
     """What is behind each of them."""
-    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in walls)
+    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in names)
 
 
 def _button(session: Session, say: Texts, kind: str, about: str = "", *, style: str = "secondary") -> Button:

@@ -59,6 +59,8 @@ class Stage:
         self.shown: dict[str, dict[str, int]] = {}
         self.processes: list[Process] = []
         self.defects: list[Exception] = []
+        self.gone: set[str] = set()
+        """Who left the server, and does not come back."""
         self.hesitates: Callable[[], int] = lambda: 0
         """How many turns of the event loop pass between a decision on a role and its append."""
 
@@ -290,6 +292,10 @@ class _Chat:
     async def answer(self, guild: Guild, reply: Reply) -> bool:
         await self._process.stop_here()
         return bool(reply.to % 5)
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        await self._process.stop_here()
+        return person not in self._process.stage.gone
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
         await self._process.stop_here()

@@ -257,12 +257,16 @@ class Installation:
         log.close()
 
     def _engine(self, connection: Connection, log: Log) -> Supervisor:
+        def failed(target: str, what: str, error: Exception) -> None:
+            self.failures.append((target, what, error))
+            connection.failed(target, what, error)
+
         world = World(
             log=log,
             translator=connection.translator,
             performer=Performer(connection.chat, self.agent, self.keeper),
             now=lambda: now() + self.ahead,
-            failed=lambda target, what, error: self.failures.append((target, what, error)),
+            failed=failed,
         )
         return Supervisor(world, policy=self.policy, limit=self.limit)
 

@@ -53,6 +53,33 @@ async def as_bot(installation: Installation, method: str, path: str) -> None:
         assert done.status < 300
 
 
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_thread_is_named_after_what_was_asked_for(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True):
+        long = await start(alice, general, prompt="Fix \u202e the\n**login** @everyone " + "x" * 200)
+        name = str(alice.channels[long]["name"])
+        assert name.startswith("Claude · Fix ⟨U+202E⟩ the **login** @everyone xxx")
+        assert name.endswith("x…")
+        assert len(name) <= 100
+        bare = await start(alice, general)
+        assert alice.channels[bare]["name"].startswith("Claude · ")
+
+
+async def test_a_name_that_discord_does_not_take_is_left_out(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True):
+        await alice.fault("fail", method="POST", path="/threads$", times=1, status=400, code=50035)
+        thread = await start(alice, general, prompt="words that are not allowed")
+        assert "allowed" not in alice.channels[thread]["name"]
+
+
 # --- turns -----------------------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,9 @@
 
 import aiohttp
 import anyio
+import pytest
 
-from adapters.local.discord.people import Person, buttons
+from adapters.local.discord.people import Person, PersonError, buttons
 from engine.commands import Role
 from engine.guild import Guild, fold
 from engine.ports import File
@@ -138,6 +139,30 @@ async def test_a_request_is_shown_again_and_decided_by_another_life_of_the_bot(
         await alice.press(request, "Approve")
         await carol.wait_thread(general)
     assert len([one for one in alice.messages(general) if "would like to use Claude here" in one["content"]]) == 1
+
+
+async def test_whoever_left_before_an_owner_said_yes_is_not_let_in(
+    installation: Installation, people: People, general: str
+) -> None:
+    """First Discord does not say, then it says that they are gone."""
+    alice, carol = people["alice"], people["carol"]
+    async with installation.bot(engine=True) as bot:
+        await carol.slash("claude", "start", channel=general)
+        request = await sees(alice, general, "would like to use Claude here")
+        await carol.leave()
+        with pytest.raises(PersonError, match="Unknown Member"):
+            await carol.slash("claude", "start", channel=general)
+        await alice.fault("fail", method="GET", path="/members/", times=1, status=403)
+        await alice.press(request, "Approve")
+        await sees(alice, general, "Discord does not say right now whether")
+        await alice.press(request, "Approve")
+        await sees(alice, general, "is not in this server any more, so their request is over")
+        decided = await sees(alice, general, "They had left this server before")
+        assert (decided["id"], buttons(decided)) == (request["id"], [])
+        assert [one.choice for one in bot.log.of(e.AccessDecided)] == ["left"]
+        assert person_id(installation, "carol") not in guild(installation).roles
+        await alice.slash("claude", "add", "user", channel=general, person=person_id(installation, "carol"))
+        await sees(alice, general, "Invite them first")
 
 
 async def test_two_owners_who_press_at_once_decide_once(

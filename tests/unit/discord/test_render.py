@@ -179,6 +179,11 @@ def test_a_finished_answer_is_shown_whole_once_and_in_order(texts_said: list[str
 # --- questions -------------------------------------------------------------------------------------------------------
 
 
+def test_an_edit_is_asked_for_as_a_diff() -> None:
+    (shown,) = show(ask(Question(tool="Edit", shown="-a\n+b", language="diff", path="a.py")))
+    assert "```diff\n-a\n+b\n```" in shown.content
+
+
 def test_a_question_names_who_is_asked_and_what_for() -> None:
     (shown,) = show(ask(Question(tool="Bash", shown="rm -rf build", reason="not on the list", path="/etc")))
     assert shown.content.splitlines()[:4] == ["✋ <@7>, Claude wants to use **Bash**:", "```", "rm -rf build", "```"]
@@ -255,6 +260,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, crashes=3), "does not start here"),
         (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
         (Session(id="1", starter="7", thread="2", lost="passed"), "went to the next"),
+        (Session(id="1", starter="7", thread="2", lost="repo"), "could not be cloned"),
+        (Session(id="1", starter="7", thread="2", reservation="r", repo=box("x")), "is cloned into it"),
         (Session(id="1", starter="7", thread="2", lost="passed", place=2), "place 2"),
         (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
         (Session(id="1", starter="7", thread="2", closed=True), "closed"),
@@ -317,6 +324,33 @@ def test_a_note_tells_what_happened(what: str, language: str) -> None:
     (shown,) = show(NoteCard(part="note:1", what=what, detail="oom", text=box("why ```"), mention="7"), locale=language)
     assert "why" in shown.content
     assert ("<@7>" in shown.content) == (not what.startswith(("handover", "notice")))
+
+
+@pytest.mark.parametrize(
+    ("what", "detail", "words"),
+    [
+        ("repo-cloned", "", "is here:"),
+        (
+            "repo-untrusted",
+            "settings mcp",
+            "`.claude/settings.json` · MCP servers: `.mcp.json`). They are **not used**",
+        ),
+        ("repo-trusted", "prompts", "They **are used**"),
+        (
+            "repo-failed",
+            "auth",
+            "<@7>, your repository could not be cloned: there is none at that address, or it is private",
+        ),
+        ("repo-failed", "new", "git did not get to the end"),
+    ],
+)
+def test_what_became_of_a_repository_is_told_and_what_others_wrote_looks_like_nothing_of_ours(
+    what: str, detail: str, words: str
+) -> None:
+    card = NoteCard(part="note:1", what=what, detail=detail, text=box("https://a.b/c ``` **x**"), mention="7")
+    (shown,) = show(card)
+    assert words in shown.content
+    assert "a.b/c" in shown.content.partition("```")[2]
 
 
 @settings(PROFILE)

@@ -7,7 +7,18 @@ import anyio
 import anyio.lowlevel
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
-from engine.commands import Close, Command, Context, GuildCommand, ListMembers, Policy, Start, Submit, Text
+from engine.commands import (
+    Close,
+    Command,
+    Context,
+    DecideAccess,
+    GuildCommand,
+    ListMembers,
+    Policy,
+    Start,
+    Submit,
+    Text,
+)
 from engine.effects import Performer
 from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
@@ -51,6 +62,8 @@ class Ports:
         self.files: Sequence[File] = ()
         self.how = "posted"
         self.room = 9
+        self.gone: set[str] = set()
+        """Who is not in the server."""
 
     def plan(self, call: str, *plans: Plan) -> None:
         """What the next calls do, in order; later ones work."""
@@ -85,6 +98,10 @@ class Ports:
     async def notify(self, guild: Guild, notice: Notice) -> str:
         await self._call(f"notify {notice.part}")
         return f"m-{notice.part}"
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        await self._call(f"find {person}")
+        return person not in self.gone
 
     async def show(self, context: EffectContext) -> None:
         await self._call("show", context)
@@ -197,11 +214,13 @@ class Process:
                 return Close(), context
             case ["members"]:
                 return ListMembers(), context
+            case ["approve", request]:
+                return DecideAccess(request=request, choice="approved"), context
             case _:
                 return Submit(prompt=said, text=Text(sealed=box(said), size=len(said))), context
 
     async def say(self, said: str, session: str = "s", *, to: str = "") -> None:
-        """`start`, `close`, `members` or the id of a prompt; to another target than the session."""
+        """`start`, `close`, `members`, `approve REQUEST` or the id of a prompt; to another target than the session."""
         received = e.Received(
             what="command",
             discord_id=said,

@@ -4,7 +4,7 @@ import pytest
 
 from engine.effects import Performer
 from engine.line import Joint
-from engine.ports import File, SandboxGone, Unwalled
+from engine.ports import File, SandboxGone, Uncloned, Unwalled
 from engine.session import Session
 from engine.todo import (
     Attach,
@@ -19,6 +19,7 @@ from engine.todo import (
     TellOutcome,
 )
 from schema import events as e
+from schema.sealed import Sealed
 from tests.unit.engine.given import OPENED, READY, R, after, given
 from tests.unit.engine.process import Ports
 
@@ -121,6 +122,15 @@ async def test_a_sandbox_that_is_not_walled_off_is_told_and_lost(ports: Ports) -
         e.SandboxLost(reservation=R, why="walls", detail=str(Unwalled(checks))),
     ]
     assert str(Unwalled(checks)) == "the sandbox reaches what must be closed to it: api (10.96.0.1:443)"
+
+
+async def test_a_repository_that_cannot_be_cloned_is_told_and_the_sandbox_goes(ports: Ports) -> None:
+    ports.plan("attach", Uncloned("auth", Sealed(b"said")))
+    assert await reports(ports, Attach(reservation=R)) == [
+        e.RepoFailed(reservation=R, why="auth", said=Sealed(b"said")),
+        e.SandboxLost(reservation=R, why="repo"),
+    ]
+    assert str(Uncloned("auth", None)) == "the repository could not be cloned: auth"
 
 
 async def test_what_a_session_made_is_posted(ports: Ports) -> None:
