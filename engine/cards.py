@@ -11,7 +11,7 @@ from schema.facts import Fact
 from schema.sealed import Sealed
 
 
-class Posted(msgspec.Struct, frozen=True, kw_only=True):
+class Posted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message of a card: it shows the card's text from character `start` on, and was created at `at` (µs)."""
 
     message: str
@@ -19,7 +19,7 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
-class _Card(msgspec.Struct, frozen=True, kw_only=True):
+class _Card(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`part` is its name in the log. `mention`: whom its first message notifies. `gone`: it should be deleted."""
 
     part: str

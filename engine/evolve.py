@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, Posted, QueuedCard, TurnCard
 from engine.session import CRASH_LIMIT, DAY, LOSS_LIMIT, Ask, Cut, Failure, Prompt, Reply, Session, Turn
@@ -71,12 +71,17 @@ def _add(s: Session, card: Card) -> None:
 
 
 def _set(s: Session, part: str, **changes: Any) -> None:
-    """Change a card: Discord shows less than it from now on."""
+    """Change a card, if it is there: Discord shows less than it from now on."""
     for index, card in enumerate(s.cards):
         if card.part == part:
-            changed = msgspec.structs.replace(card, rev=card.rev + 1, **changes)
-            s.cards = (*s.cards[:index], changed, *s.cards[index + 1 :])
+            _put(s, index, replace(card, rev=card.rev + 1, **changes))
             return
+
+
+def _put(s: Session, index: int, card: Card) -> None:
+    cards = list(s.cards)
+    cards[index] = card
+    s.cards = tuple(cards)
 
 
 def _touch_head(s: Session) -> None:
@@ -272,14 +277,13 @@ def _prompt_queued(s: Session, event: e.PromptQueued, at: int, _cause: int) -> N
 
 def _prompt_edited(s: Session, event: e.PromptEdited, _at: int, _cause: int) -> None:
     s.queue = tuple(
-        msgspec.structs.replace(one, text=event.text, size=event.size) if one.prompt == event.prompt else one
-        for one in s.queue
+        replace(one, text=event.text, size=event.size) if one.prompt == event.prompt else one for one in s.queue
     )
     _set(s, f"queued:{event.prompt}", text=event.text)
 
 
 def _leave_queue(s: Session, prompt: str) -> None:
-    s.queue = tuple(one for one in s.queue if one.prompt != prompt)
+    s.queue = tuple([one for one in s.queue if one.prompt != prompt])
     _set(s, f"queued:{prompt}", gone=True)
 
 
@@ -288,12 +292,13 @@ def _prompt_removed(s: Session, event: e.PromptRemoved, _at: int, _cause: int) -
 
 
 def _prompt_sent(s: Session, event: e.PromptSent, _at: int, _cause: int) -> None:
-    s.sent = next((one for one in s.queue if one.prompt == event.prompt), None)
+    sent = [one for one in s.queue if one.prompt == event.prompt]
+    s.sent = sent[0] if sent else None
     _leave_queue(s, event.prompt)
 
 
 def _delivered(s: Session, event: e.Delivered, _at: int, _cause: int) -> None:
-    s.delivered = frozenset(item for item in items(s) if item == event.item or item in s.delivered)
+    s.delivered = frozenset([item for item in items(s) if item == event.item or item in s.delivered])
 
 
 def _turn_started(s: Session, event: e.TurnStarted, at: int, _cause: int) -> None:
@@ -345,7 +350,7 @@ def _cut_resolved(s: Session, event: e.CutResolved, _at: int, _cause: int) -> No
 
 def _stop_asked(s: Session, event: e.StopAsked, _at: int, _cause: int) -> None:
     if s.turn and s.turn.turn == event.turn:
-        s.turn = msgspec.structs.replace(s.turn, stop_by=event.by)
+        s.turn = replace(s.turn, stop_by=event.by)
         _set(s, f"turn:{event.turn}", stopping=event.by)
     else:
         s.stop_early = event.by
@@ -373,7 +378,7 @@ def _answer_asked(s: Session, event: e.AnswerAsked, _at: int, _cause: int) -> No
 
 
 def _choose(s: Session, request: str, choice: str, by: str = "") -> None:
-    s.asks = tuple(msgspec.structs.replace(ask, choice=choice) if ask.request == request else ask for ask in s.asks)
+    s.asks = tuple(replace(ask, choice=choice) if ask.request == request else ask for ask in s.asks)
     _set(s, f"ask:{request}", choice=choice, by=by, closed=True)
     if s.turn:
         _set(s, f"turn:{s.turn.turn}", asking=any(not ask.choice for ask in s.asks))
@@ -414,7 +419,7 @@ def _journal_read(s: Session, event: e.JournalRead, at: int, _cause: int) -> Non
         apply = _FACTS.get(type(fact))
         if apply:
             apply(s, fact)
-        elif isinstance(fact, SHOWN):
+        elif type(fact) in SHOWN:
             shown.append(fact)
     if shown:
         _show_facts(s, shown)
@@ -422,10 +427,11 @@ def _journal_read(s: Session, event: e.JournalRead, at: int, _cause: int) -> Non
 
 def _show_facts(s: Session, shown: list[f.Fact]) -> None:
     """Facts belong to the running turn; what happens outside of one is a note, if it concerns people at all."""
-    card = s.card(f"turn:{s.turn.turn}") if s.turn else None
-    if isinstance(card, TurnCard):
-        _set(s, card.part, facts=(*card.facts, *shown))
-        return
+    part = f"turn:{s.turn.turn}" if s.turn else ""
+    for index, card in enumerate(s.cards):
+        if card.part == part and isinstance(card, TurnCard):
+            _put(s, index, replace(card, rev=card.rev + 1, facts=(*card.facts, *shown)))
+            return
     for fact in shown:
         if isinstance(fact, f.DiskFilled):
             _note(s, "disk-stopped" if fact.stopped else "disk-filled", mention=s.starter, detail=str(fact.percent))
@@ -478,24 +484,19 @@ def _tasks_changed(s: Session, fact: f.TasksChanged) -> None:
 
 def _message_shown(s: Session, event: e.MessageShown, at: int, _cause: int) -> None:
     s.failures = _without(s.failures, "show")
-    kept: list[Card] = []
-    for card in s.cards:
-        changed = card
+    for index, card in enumerate(s.cards):
         if card.part == event.part:
-            posted = Posted(message=event.message, start=event.start, at=at)
-            changed = msgspec.structs.replace(
-                card, posted=_posted(card, event.index, posted), shown=max(card.shown, event.rev)
-            )
-        if not changed.done:
-            kept.append(changed)
-    s.cards = tuple(kept)
+            posted = _posted(card, event.index, Posted(message=event.message, start=event.start, at=at))
+            changed = replace(card, posted=posted, shown=max(card.shown, event.rev))
+            s.cards = (*s.cards[:index], *([] if changed.done else [changed]), *s.cards[index + 1 :])
+            return
 
 
 def _posted(card: Card, index: int, posted: Posted) -> tuple[Posted, ...]:
     """The card's messages when `posted` stands at `index`: edited in place, or in the place of one that was deleted."""
     before = card.posted[index] if index < len(card.posted) else None
     at = before.at if before and before.message == posted.message else posted.at
-    return (*card.posted[:index], msgspec.structs.replace(posted, at=at), *card.posted[index + 1 :])
+    return (*card.posted[:index], replace(posted, at=at), *card.posted[index + 1 :])
 
 
 def _part_cleared(s: Session, event: e.PartCleared, _at: int, _cause: int) -> None:

@@ -42,7 +42,7 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
-class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+class Prompt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A prompt that is not over. `waited`: something else was under way when it came."""
 
     prompt: str
@@ -52,7 +52,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     waited: bool = False
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The running turn. `prompt` is None for one that began by itself."""
 
     turn: int
@@ -62,7 +62,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     stop_by: str = ""
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A permission that Claude waits for; `choice` is empty while it is open."""
 
     request: str
@@ -72,14 +72,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     choice: str = ""
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
+class Cut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A cut turn about which people have not chosen yet."""
 
     turn: int
     prompt: Prompt | None
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An effect that did not work: tries so far, when it is tried again (µs; None: not any more), and what was said last."""
 
     attempt: int
@@ -88,7 +88,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the person who did the thing at position `to` is told, in their own language: text `what`, until `until` (µs)."""
 
     to: int

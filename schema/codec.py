@@ -66,7 +66,8 @@ def _sealed_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
 _SEALED = {struct: _sealed_fields(struct) for struct in (*get_args(Event), *get_args(Fact))}
 
 _encode = msgspec.json.Encoder().encode
-_decode: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # pyright: ignore[reportArgumentType] - a union of types, which msgspec takes
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # pyright: ignore[reportArgumentType] - a union of types, which msgspec takes
+_decode = _decoder.decode
 
 
 def encode(event: Event) -> Encoded:
@@ -94,13 +95,12 @@ def decode(
     facts: Mapping[str, Upcaster] = upcasters.FACTS,
 ) -> Event:
     """The event stored at `position`. Raises UnknownKind, Malformed."""
-    if kind in KINDS:
-        try:
-            return _decode.decode(payload)
-        except msgspec.ValidationError:
-            pass  # an older or a newer fact in it, or broken: looked at below
-        except msgspec.DecodeError as error:
-            raise Malformed(kind, position, str(error)) from None
+    try:
+        return _decode(payload)
+    except msgspec.ValidationError:
+        pass  # an older or a newer kind or fact, or broken: looked at below
+    except msgspec.DecodeError as error:
+        raise Malformed(kind, position, str(error)) from None
     return _upcast(kind, payload, position, events, facts)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from schema.events import Event
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event that wants to be recorded.
 
     `actor`: who did it (`person:<id>`, `bot`, `gateway`, …). `cause`: the position of the event it follows from, 0 for none.
@@ -25,7 +25,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     to: str | None = None
 
 
-class Write(msgspec.Struct, frozen=True, kw_only=True):
+class Write(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Drafts for one stream. `expected`: the version they rest on; None appends at the end, wherever that is."""
 
     stream: str
@@ -33,7 +33,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     drafts: tuple[Draft, ...]
 
 
-class Append(msgspec.Struct, frozen=True, kw_only=True):
+class Append(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All or nothing: writes, what they rest on, and the work they settle.
 
     `leases`: (target, fencing epoch) that must be held. `versions`: (stream, version) that a decision rests on.
@@ -48,7 +48,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     agenda: tuple[tuple[str, int | None], ...] = ()
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event as the log holds it. `hash` covers every column but the position, and the hash before it in the stream."""
 
     position: int

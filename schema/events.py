@@ -17,8 +17,11 @@ from schema.facts import Fact
 from schema.sealed import Sealed
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
-    """`tag` is the kind in the log. Never rename one."""
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True, gc=False):
+    """`tag` is the kind in the log. Never rename one.
+
+    Values made of values cannot be part of a cycle, so the garbage collector need not look for any in them.
+    """
 
 
 # --- inbox:<ingress incarnation> -------------------------------------------------------------------------------------
@@ -166,7 +169,7 @@ class SandboxReserved(_Event, frozen=True, kw_only=True, tag="session.sandbox_re
     reservation: str
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One address (`host:port`) that a sandbox was tried to reach from, and what stands there.
 
     `wall` is api, kubelet, metadata, sandbox, outside, database, bot, dns, ipv6 or gateway. `found`: closed, open, unshown (not

@@ -10,7 +10,7 @@ import msgspec
 from schema.sealed import Sealed
 
 
-class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", omit_defaults=True):
+class _Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="fact", omit_defaults=True, gc=False):
     """`tag` is the name in the log. Never rename one."""
 
 
