@@ -101,6 +101,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What session tokens are made with; the gateway has the same."""
     egress_url: str | None
     """Where sandboxes find the way out, the gateway's EGRESS_PORT; None: they are told of none."""
+    egress_allow: str
+    """The gateway's, for who names a repository of another host; it is the gateway that lets nobody through."""
+    repo_trust: tuple[str, ...]
+    """Repositories, owners or hosts whose hooks and MCP servers Claude Code takes, as `engine.repos` has them."""
     sandbox_dir: Path | None
     """Where local sandboxes live; None: they are pods."""
     pods: Pods | None
@@ -137,6 +141,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the way out for sandboxes is; None: there is none."""
     egress_allow: str
     """The hosts it leads to, as `gateway.egress` reads them."""
+    git_credentials_file: Path | None
+    """Who reads private repositories, and which, as `gateway.repositories` reads it; None: nobody."""
     secret_file: Path
     check_address: bool
     """Whether the token of a pod is good from its addresses only."""
@@ -162,6 +168,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         gateway_url=read("GATEWAY_URL", parsers.url, "where sandboxes reach the gateway, as http://host:port"),
         gateway_secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
         egress_url=read.optional("EGRESS_URL", parsers.url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
+        egress_allow=_egress_allow(read),
+        repo_trust=read("REPO_TRUST", parsers.places, "host/owner or host/owner/name, with commas between", ()),
         sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
         max_sandboxes=_limit(read),
@@ -199,7 +207,10 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         egress_port=read.optional(
             "EGRESS_PORT", parsers.whole(1, 65_535), "a port for the sandboxes' way out, or unset"
         ),
-        egress_allow=read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", ""),
+        egress_allow=_egress_allow(read),
+        git_credentials_file=read.optional(
+            "GIT_CREDENTIALS_FILE", parsers.file, "a file with lines https://user:token@host/owner, or unset"
+        ),
         secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
         check_address=read("TOKEN_ADDRESS", parsers.one_of("check", "ignore"), "check or ignore", "check") == "check",
         database=_database(read),
@@ -247,6 +258,14 @@ def load_limits(environ: Mapping[str, str]) -> Limits:
     return limits
 
 
+def load_egress_allow(environ: Mapping[str, str]) -> str:
+    """The hosts that are let out to: for who only asks. Raises SettingsError."""
+    read = _Reader(environ)
+    allowed = _egress_allow(read)
+    read.finish()
+    return allowed
+
+
 def _budget(read: "_Reader", role: str) -> int:
     return (
         read.optional(
@@ -254,6 +273,10 @@ def _budget(read: "_Reader", role: str) -> int:
         )
         or 0
     )
+
+
+def _egress_allow(read: "_Reader") -> str:
+    return read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", "")
 
 
 def _limit(read: "_Reader") -> int:

@@ -106,6 +106,13 @@ class ThreadChanged(_Event, frozen=True, kw_only=True, tag="session.thread_chang
     by: str = ""
 
 
+class RepoAsked(_Event, frozen=True, kw_only=True, tag="session.repo_asked"):
+    """Each sandbox of the session begins with a clone of `repo`, an https address."""
+
+    by: str
+    repo: Sealed
+
+
 class Shared(_Event, frozen=True, kw_only=True, tag="session.shared"):
     """From here on every user of the server may prompt, answer and stop in the session."""
 
@@ -185,6 +192,31 @@ class SandboxPlaced(_Event, frozen=True, kw_only=True, tag="session.sandbox_plac
     addresses: tuple[str, ...]
 
 
+class RepoCloned(_Event, frozen=True, kw_only=True, tag="session.repo_cloned"):
+    """The repository stands in the workspace. `repo`: its address, and the commit.
+
+    `code`: what it holds that Claude Code would run or obey: settings (with hooks), mcp, prompts (commands, skills, agents). It
+    does so when the repository is `trusted`.
+    """
+
+    reservation: str
+    repo: Sealed
+    code: tuple[str, ...] = ()
+    trusted: bool = False
+
+
+class RepoFailed(_Event, frozen=True, kw_only=True, tag="session.repo_failed"):
+    """The repository could not be cloned, and will not be by trying again. `said`: what git or its host said of it.
+
+    `why`: not_found, auth (its host wants to know who asks), host (not on the list, or without a public address), moved (to
+    another host), size, time or broken.
+    """
+
+    reservation: str
+    why: str
+    said: Sealed | None = None
+
+
 class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready"):
     """The sandbox answers, and its supervisor has accepted our fencing epoch. `isolated`: by more than a process boundary."""
 
@@ -194,7 +226,8 @@ class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready
 
 class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost.2"):
     """The sandbox is of no more use. `why`: gone, memory, evicted, node, start (not up in time), refused (it cannot come up as
-    things are) or walls (see SandboxProbed). `detail`: what was said of it, a sentence for people in English.
+    things are), walls (see SandboxProbed) or repo (see RepoFailed). `detail`: what was said of it, a sentence for people in
+    English.
 
     (`session.sandbox_lost` had no detail.)
     """
@@ -601,6 +634,7 @@ SessionEvent = (
     | StarterPosted
     | ThreadOpened
     | ThreadChanged
+    | RepoAsked
     | Shared
     | Unshared
     | SlotAsked
@@ -612,6 +646,8 @@ SessionEvent = (
     | SandboxReserved
     | SandboxProbed
     | SandboxPlaced
+    | RepoCloned
+    | RepoFailed
     | SandboxReady
     | SandboxLost
     | SandboxGone

@@ -15,6 +15,7 @@ from adapters.audit.show import Screen, clock
 from adapters.audit.source import Misused, Source, Where
 from adapters.audit.tables import table
 from adapters.audit.texts import iso
+from adapters.claude.gateway.egress import patterns, read_list
 from adapters.discord.translate import command, given, read
 from adapters.postgres.keyring import PostgresKeyring
 from adapters.postgres.rebuild import reading
@@ -98,11 +99,19 @@ def simulate(  # noqa: PLR0913 - one argument an option
             budget_user=limits.budget_user,
             budget_owner=limits.budget_owner,
             sandboxes_per_person=limits.max_sandboxes_per_user,
+            repo_hosts=_repo_hosts(),
         ),
         limit=limits.max_sandboxes,
     )
     changed = Terms(policy=msgspec.structs.replace(now.policy, **given), limit=max_sandboxes or now.limit, roles=roles)
     return run_with(where, partial(_simulate, now, changed, json))
+
+
+def _repo_hosts() -> tuple[str, ...]:
+    try:
+        return patterns(read_list(settings.load_egress_allow(os.environ)))
+    except ValueError as error:
+        raise Misused(f"EGRESS_ALLOW {error}") from None
 
 
 def _dollars(name: str, text: str | None) -> int | None:

@@ -3,6 +3,7 @@
 Nothing that people or Claude wrote can format, mention or link in it (`markdown.py`).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _MOST_BOXES = 80
 """Lines that can fit one message, and more."""
 
 _PROMPT, _QUESTION = 120, 100  # characters of each that are shown
+_SENTENCE = re.compile(r".+?(?:[.](?=\s)|[.]$|。)")
 
 Opened = Mapping[Sealed, str | None]
 """Texts; None for one that was erased."""
@@ -31,6 +33,8 @@ def boxes(events: Sequence[Recorded]) -> list[Sealed]:
     for recorded in events:
         match recorded.event:
             case e.PromptQueued(text=box) | e.PromptEdited(text=box) | e.AnswerAsked(question=box):
+                found.append(box)
+            case e.RepoAsked(repo=box) | e.RepoCloned(repo=box):
                 found.append(box)
             case _:
                 pass
@@ -79,10 +83,12 @@ class _Words:
     def question(self, box: Sealed, limit: int) -> str:
         found = self._opened.get(box)
         try:
-            asked = msgspec.json.decode(found, type=Question).shown if found is not None else None
+            asked = msgspec.json.decode(found, type=Question) if found is not None else None
         except msgspec.MsgspecError:
             asked = None
-        return self._shown(asked, limit)
+        if asked and asked.path:
+            asked.shown = f"{asked.path}: {asked.shown}"
+        return self._shown(asked and asked.shown, limit)
 
     def _shown(self, text: str | None, limit: int) -> str:
         return self.say("story-erased") if text is None else plain(visible(text), limit)
@@ -134,6 +140,13 @@ def _turn(event: e.TurnEnded, words: _Words) -> str:
     return words.say("story-turn", turn=event.turn, outcome=event.outcome, reason=plain(event.reason, 80))
 
 
+def _refused(event: e.Refused, words: _Words) -> str:
+    """As they were told it: its first sentence."""
+    told = words.say.either(f"refused-{event.reason}", "refused-malformed", detail=event.detail)
+    sentence = _SENTENCE.match(told)
+    return words.say("story-refused", person=words.who(event.by), reason=(sentence or [told])[0])
+
+
 def _failed(event: e.EffectFailed, words: _Words) -> str | None:
     """What is tried again is no story."""
     return (
@@ -156,6 +169,11 @@ _TELL: Mapping[type[e.Event], Callable[[Any, _Words], str | None]] = {
     e.LineLeft: _left,
     e.IdleAsked: lambda _event, words: words.say("story-idle"),
     e.Kept: _by("kept"),
+    e.RepoAsked: lambda event, words: words.say("story-repo", repo=words.text(event.repo, _PROMPT)),
+    e.RepoCloned: lambda event, words: words.say("story-cloned", repo=words.text(event.repo, _PROMPT)),
+    e.RepoFailed: lambda event, words: words.say(
+        "story-uncloned", why=words.say.either(f"repo-{event.why}", "repo-broken")
+    ),
     e.SlotAsked: lambda event, words: words.say("story-waits", place=event.place),
     e.SandboxProbed: _probed,
     e.SandboxReady: lambda _event, words: words.say("story-ready"),
@@ -173,9 +191,7 @@ _TELL: Mapping[type[e.Event], Callable[[Any, _Words], str | None]] = {
     e.TurnCut: lambda event, words: words.say("story-cut", turn=event.turn),
     e.CutResolved: _resolved,
     e.EgressNoted: lambda event, words: words.say("story-egress", host=inline_code(event.host, 60)),
-    e.Refused: lambda event, words: words.say(
-        "story-refused", person=words.who(event.by), reason=plain(event.reason, 40)
-    ),
+    e.Refused: _refused,
     e.EffectFailed: _failed,
     e.CloseAsked: _by("close"),
     e.HandedOver: lambda event, words: words.say("story-handed", count=event.files),

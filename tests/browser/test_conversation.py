@@ -45,6 +45,8 @@ async def test_two_people_and_a_session(
         await expect(refused).to_have_count(0)
         await press(mine, lines.allow)
         await sees(mine, lines.done)
+        # the button that is looked for below is that of the next question
+        await expect(button(mine, lines.always)).to_have_count(0, timeout=SECONDS)
 
         # the bot dies, then Discord itself: the page comes back, and nothing is missing
         everything.kill("adapters.cli run")

@@ -20,7 +20,7 @@ from engine.effects import Performer
 from engine.evolve import fold
 from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, Fenced, File, SandboxGone, TryAgain
+from engine.ports import EffectContext, Fenced, File, SandboxGone, TryAgain, Usage
 from engine.session import Reply, Session
 from engine.supervisor import Supervisor, World
 from engine.todo import todo
@@ -285,7 +285,7 @@ class _Chat:
                 rev = card.rev if index == pages - 1 else 0
                 await context.report(e.MessageShown(part=card.part, index=index, message=message, rev=rev))
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
         await self._process.stop_here()
         return bool(reply.to % 5)
 
@@ -361,6 +361,10 @@ class _Agent:
             cli = (session.journal_epoch, session.cli)
             sandbox.take(cli, f"{item}-{session.cli_lives}", item, text)
         await self._process.stop_here()
+
+    async def usage(self, reservation: str) -> Usage | None:
+        await self._process.stop_here()
+        return None
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         await self._process.stop_here()

@@ -16,7 +16,10 @@ _SHOWN_ON_TIMEOUT = 6
 
 
 class Person:
-    """One person in front of Discord. Waiting ends with an event, or a TimeoutError that tells what was seen last."""
+    """One person in front of Discord, whose page has the address `info["page"]`.
+
+    Waiting ends with an event, or a TimeoutError that tells what was seen last.
+    """
 
     def __init__(self, name: str, info: Json, http: aiohttp.ClientSession) -> None:
         self.name = name

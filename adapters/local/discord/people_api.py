@@ -250,9 +250,8 @@ class PeopleApi:
     async def _perform_as(self, name: str, channel: str, lines: Lines, say: Callable[[str], None]) -> None:
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http:
-            port = self._server.files_url.rpartition("/")[0].rpartition(":")[2]
-            info: Json = {"port": int(port), "page": f"?token={self._server.store.world['page_token']}"}
-            one = Person(name, info, http)
+            base = self._server.files_url.rpartition("/")[0]
+            one = Person(name, {"page": f"{base}/?token={self._server.store.world['page_token']}"}, http)
             following = asyncio.ensure_future(one.follow())
             try:
                 await one.connected()

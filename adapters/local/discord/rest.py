@@ -36,7 +36,7 @@ class Rest:
         self._bodies = bodies
         self._limits = limits or Limits()
         self.faults: list[Json] = []
-        """Injected failures: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status` (0: cut off)."""
+        """Injected failures: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status` (0: cut off), `code`."""
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -129,7 +129,7 @@ class Rest:
     @staticmethod
     def _fail(request: web.Request, fault: Json) -> web.StreamResponse:
         if fault.get("status"):
-            return _json({"message": "injected", "code": 0}, fault["status"])
+            return _json({"message": "injected", "code": fault.get("code", 0)}, fault["status"])
         assert request.transport
         request.transport.abort()
         return web.Response()

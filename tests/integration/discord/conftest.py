@@ -23,7 +23,7 @@ from engine.commands import Policy
 from engine.effects import Performer
 from engine.guild import Guild, fold
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, File, TryAgain
+from engine.ports import EffectContext, File, TryAgain, Usage
 from engine.session import Session
 from engine.supervisor import Supervisor, World
 from schema import events as e
@@ -133,6 +133,7 @@ class Agent:
         self.play: Callable[[Claude], Awaitable[None]] | None = None
         self.files: list[File] = []
         self.delivered: list[str] = []
+        self.used: Usage | None = None
 
     async def attach(self, reservation: str, context: EffectContext) -> None:
         if self.play:
@@ -147,6 +148,9 @@ class Agent:
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         self.delivered.append(item)
+
+    async def usage(self, reservation: str) -> Usage | None:
+        return self.used
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         return self.files
@@ -255,12 +259,16 @@ class Installation:
         log.close()
 
     def _engine(self, connection: Connection, log: Log) -> Supervisor:
+        def failed(target: str, what: str, error: Exception) -> None:
+            self.failures.append((target, what, error))
+            connection.failed(target, what, error)
+
         world = World(
             log=log,
             translator=connection.translator,
             performer=Performer(connection.chat, self.agent, self.keeper),
             now=lambda: now() + self.ahead,
-            failed=lambda target, what, error: self.failures.append((target, what, error)),
+            failed=failed,
         )
         return Supervisor(world, policy=self.policy, limit=self.limit)
 

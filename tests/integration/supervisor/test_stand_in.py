@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+import anyio
 import psutil
 import pytest
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     MakeHost = Callable[..., AbstractAsyncContextManager[Host]]
     WaitUntil = Callable[[Callable[[], bool]], Awaitable[None]]
     Prompt = Callable[[str, str], bytes]
+
+SECONDS = 40
 
 ECHO = """
 for line in sys.stdin:
@@ -277,6 +280,16 @@ async def test_a_disk_that_fills_is_said_stops_the_cli_and_can_be_emptied(
     assert await host.channel.restart()
     await host.say("10")
     await host.reader.wait(since, type="filled")
+
+
+async def test_what_its_processes_use_is_told(host: Host, stand_in: StandIn) -> None:
+    await host.start(stand_in("kept = bytearray(os.urandom(96 << 20))\nwhile True: pass"))
+    with anyio.fail_after(SECONDS):
+        while not ((usage := await host.channel.usage()).cpu and usage.cpu > 100 and usage.memory):
+            pass
+    assert usage.memory > 96 << 20
+    assert (usage.cpu_limit, usage.memory_limit) == (None, None)
+    assert 0 <= usage.disk < 100
 
 
 TICKS = """

@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 import pytest
 
+from adapters.audit.marks import UNTOLD
 from adapters.audit.page import render
-from adapters.audit.story import UNTOLD, Ask, Mark, Said, Story, Tool, Turn, tell
+from adapters.audit.story import Ask, Mark, Said, Story, Tool, Turn, tell
 from adapters.audit.story import told as is_told
 from adapters.audit.texts import Shut
 from adapters.postgres.audit import Stored

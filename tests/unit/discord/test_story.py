@@ -24,6 +24,9 @@ from tests.unit.projections.history import recorded
 ASKED = Question(tool="Bash", shown="rm -rf build")
 STORY: list[Event] = [
     e.Requested(by="7", locale="ja", guild="1", channel="2"),
+    e.RepoAsked(by="7", repo=box("https://a.b/*c*")),
+    e.RepoCloned(reservation="r", repo=box("https://a.b/c 1234")),
+    e.RepoFailed(reservation="r", why="moved"),
     e.SlotAsked(place=2),
     e.SandboxReady(reservation="r"),
     e.PromptQueued(prompt="p", by="7", text=box("clean *up*"), size=9),
@@ -54,21 +57,24 @@ def told(events: list[Any], locale: str = "en-US") -> str:
 
 def test_it_is_told_in_order_with_who_did_what() -> None:
     head, *lines = told(STORY).splitlines()
-    assert head.startswith("**One turn**, 15 events")
+    assert head.startswith("**One turn**, 18 events")
     assert lines == [
         "<t:1:T> <@7> asked for a session",
-        "<t:2:T> in the line, place 2",
-        "<t:3:T> the sandbox is ready",
-        "<t:4:T> 💬 <@7>: clean \\*up\\*",
-        "<t:6:T> ❓ `Bash`: rm -rf build",
-        "<t:7:T> <@8> allowed `Bash`",
-        "<t:8:T> nobody answered about `?` in time: denied",
-        "<t:10:T> ❌ given up: show:1 (no \\*way\\*)",
-        "<t:11:T> turn 1 is done ✅",
-        "<t:12:T> 🚫 <@9> was refused: not\\_yours",
-        "<t:13:T> nobody closes the session",
-        "<t:14:T> handed over, 2 files",
-        "<t:15:T> closed",
+        "<t:2:T> 📥 asked for https://a.b/\\*c\\*",
+        "<t:3:T> 📥 cloned https://a.b/c 1234",
+        "<t:4:T> ⚠️ the repository was not cloned: it has moved elsewhere",
+        "<t:5:T> in the line, place 2",
+        "<t:6:T> the sandbox is ready",
+        "<t:7:T> 💬 <@7>: clean \\*up\\*",
+        "<t:9:T> ❓ `Bash`: rm -rf build",
+        "<t:10:T> <@8> allowed `Bash`",
+        "<t:11:T> nobody answered about `?` in time: denied",
+        "<t:13:T> ❌ given up: show:1 (no \\*way\\*)",
+        "<t:14:T> turn 1 is done ✅",
+        "<t:15:T> 🚫 <@9> was refused: Only the person who started this session, and owners, decide in it.",
+        "<t:16:T> nobody closes the session",
+        "<t:17:T> handed over, 2 files",
+        "<t:18:T> closed",
     ]
 
 
@@ -115,7 +121,7 @@ def test_every_kind_is_told_or_left_out_on_purpose() -> None:
 def test_what_was_erased_is_said() -> None:
     story = history(STORY)
     shown = tell(story, dict.fromkeys(boxes(story)), texts("en-US"))
-    assert shown.count("(erased)") == 2
+    assert shown.count("(erased)") == 4
 
 
 def test_the_newest_is_what_stays() -> None:

@@ -22,7 +22,7 @@ from engine.commands import (
 from engine.effects import Performer
 from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, File
+from engine.ports import EffectContext, File, Usage
 from engine.session import Reply, Session
 from engine.supervisor import Supervisor, Urgent, World
 from schema import events as e
@@ -116,8 +116,8 @@ class Ports:
             else:
                 return
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
-        await self._call(f"tell {reply.what}")
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
+        await self._call(f"tell {reply.what}" + (f" with disk {usage.disk}" if usage else ""))
         return True
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
@@ -150,6 +150,9 @@ class Ports:
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         await self._call(f"deliver {item}", context)
+
+    async def usage(self, reservation: str) -> Usage | None:
+        return Usage(disk=7)
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         await self._call("collect", context)
