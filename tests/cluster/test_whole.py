@@ -1,6 +1,7 @@
 """The whole bot in the cluster, installed as `deploy/README.md` says: Discord and the model are outside, all else are pods."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from adapters.local.discord.people import open_people
 from adapters.local.script import LANGUAGES, Script
@@ -36,6 +38,8 @@ class Operator:
         assert cluster.testcluster
         self._testcluster = cluster.testcluster
         self.checkout = checkout
+        self.audit = cluster.kubeconfig.parent / "log" / "audit.log"
+        """What the API server was asked by service accounts."""
 
     def on_testcluster(self, *words: str) -> str:
         done = subprocess.run(
@@ -188,6 +192,7 @@ async def test_a_conversation_with_the_bot_of_the_readme(operator: Operator, out
     kustomization.write_text(
         kustomization.read_text().replace("  - postgres.yaml\n", "  - postgres.yaml\n  - outside.yaml\n")
     )
+    began = operator.audit.stat().st_size
     try:
         operator.block(under="### 5. Two commands")
         transcript: list[str] = []
@@ -199,6 +204,8 @@ async def test_a_conversation_with_the_bot_of_the_readme(operator: Operator, out
         sandboxes = ("-n", "discord-claude-sandboxes")
         if going := operator.kubectl("get", "pods", *sandboxes, "-o", "name").split():
             operator.kubectl("wait", *sandboxes, "--for=delete", "--timeout=60s", *going)
+        _see_what_the_bot_holds(operator, outside.discord["token"])
+        _see_what_was_asked(operator, began)
         operator.block(
             under="### 5. Two commands", number=1
         )  # discord-claude check: it fails where it finds something wrong
@@ -207,6 +214,60 @@ async def test_a_conversation_with_the_bot_of_the_readme(operator: Operator, out
         raise
     operator.block(under="### Uninstall")
     assert _ours(operator) <= before
+
+
+HOLDS = """
+import os, pathlib, sys
+words = [word.encode() for word in sys.argv[1:]]
+apart = {"/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin"}
+others = [one for one in pathlib.Path("/proc").glob("[0-9]*") if one.name != str(os.getpid())]
+files = [one / name for one in others for name in ("environ", "cmdline")]
+for top in pathlib.Path("/").iterdir():
+    if str(top) not in apart:
+        files += [pathlib.Path(folder, name) for folder, _, names in os.walk(top) for name in names]
+found = set()
+for file in files:
+    try:
+        held = file.read_bytes()
+    except OSError:
+        continue
+    found |= {word.decode() for word in words if word in held}
+print(*sorted(found))
+"""
+"""Which of the words any environment, command line or file of a container holds, beside the programs' own."""
+
+
+def _see_what_the_bot_holds(operator: Operator, token: str) -> None:
+    """Discord's token, but not the model's key, which only the gateway has: so it is there to be found."""
+    holds = {
+        name: operator.kubectl(
+            "exec", "-n", "discord-claude", f"deploy/discord-claude-{name}", "--", "python3", "-c", HOLDS, KEY, token
+        ).split()
+        for name in ("bot", "gateway")
+    }
+    assert holds == {"bot": [token], "gateway": [KEY]}
+
+
+def _see_what_was_asked(operator: Operator, began: int) -> None:
+    """Of the service accounts the bot's alone asked the API server, for all that it may, where it may, and nothing else."""
+    with operator.audit.open() as lines:
+        lines.seek(began)
+        entries = [json.loads(line) for line in lines]
+    ours = [one for one in entries if one["user"]["username"].startswith("system:serviceaccount:discord-claude")]
+    assert {one["user"]["username"] for one in ours} == {"system:serviceaccount:discord-claude:discord-claude-bot"}
+    asked = {
+        (one["objectRef"]["namespace"], one["verb"], one["objectRef"]["resource"], one["objectRef"].get("subresource"))
+        for one in ours
+    }
+    # a WebSocket begins with a GET, and RBAC wants both verbs for it
+    granted = {
+        ("discord-claude-sandboxes", verb, *[*resource.split("/"), None][:2])
+        for document in yaml.safe_load_all((operator.checkout / "deploy/base/bot-role.yaml").read_text())
+        for rule in document.get("rules", [])
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert asked | {("discord-claude-sandboxes", "create", "pods", "exec")} == granted
 
 
 KINDS = (
