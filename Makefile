@@ -35,9 +35,11 @@ drill: ## the kill drill: N kills (200), SEED=… repeats a failure
 	@exec env DRILL_KILLS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -m drill --timeout=0 -s $(ARGS)
 
 drill-cluster: N = 20
-drill-cluster: ## conversations on the cluster of KUBECONFIG while parts die: N threads (20), SEED=… repeats a failure
+drill-cluster: ROUNDS = 3
+drill-cluster: ## on the cluster of KUBECONFIG: N threads (20) while parts die, ROUNDS (3) of outages, 50 starts; SEED=… repeats a failure
 	@.ci/bootstrap runtime kubernetes postgres claude build test
-	@exec env DRILL_STARTS=$(N) DRILL_SEED=$(SEED) $(PY) -m pytest -s tests/cluster/test_drill.py $(ARGS)
+	@exec env DRILL_STARTS=$(N) DRILL_ROUNDS=$(ROUNDS) DRILL_ROW=50 DRILL_AT_ONCE=20 DRILL_SEED=$(SEED) $(PY) -m pytest -s \
+		tests/cluster/test_drill.py tests/cluster/test_outages.py tests/cluster/test_burst.py $(ARGS)
 
 pictures: ## the README's pictures anew, from the scripted conversation (needs Chromium and CJK fonts)
 	@.ci/bootstrap runtime kubernetes postgres claude build test

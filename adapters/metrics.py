@@ -1,13 +1,20 @@
 """What can be counted and measured, in one place. `deploy/README.md` says what each is for.
 
 Labels come from our own code only: never a person, a thread or a text, so that no metric grows with its users or tells of them.
+Sandboxes are told apart by the name that their pods have, too, for as long as they live: never more than `MAX_SANDBOXES`.
 It must not be used by the core: events and error reports are counted from outside.
 """
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
+from engine.ports import Usage
 from schema import events as e
 from schema.envelope import Recorded
+
+_UNITS = {"cpu": 0.001, "cpu_limit": 0.001, "disk": 0.01}
+"""From those of `Usage` to those of Prometheus."""
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -29,6 +36,13 @@ class Metrics:
         self.slots = self._gauge("slots", "Sandboxes: held, the limit, and sessions in the line", "state")
         self.leaks = self._counter("leaks", "Sandboxes without a reservation that were removed")
         self.missing = self._gauge("sandboxes_missing", "Reservations without a sandbox when last compared")
+        self._usage = {
+            "cpu": self._gauge("sandbox_cpu_cores", "What a sandbox uses of its CPU, in cores", "sandbox"),
+            "cpu_limit": self._gauge("sandbox_cpu_limit_cores", "How much of it a sandbox may use", "sandbox"),
+            "memory": self._gauge("sandbox_memory_bytes", "Memory that a sandbox uses", "sandbox"),
+            "memory_limit": self._gauge("sandbox_memory_limit_bytes", "Memory that a sandbox may use", "sandbox"),
+            "disk": self._gauge("sandbox_disk_ratio", "How full the disk of a sandbox is, 0 to 1", "sandbox"),
+        }
         self.actors = self._gauge("actors", "Sessions this process has in memory")
         self.discord_up = self._gauge("discord_up", "Whether the gateway of Discord is connected")
         self.discord_seconds = self._gauge("discord_heartbeat_seconds", "Round trip of Discord's last heartbeat")
@@ -40,6 +54,15 @@ class Metrics:
 
     def _gauge(self, name: str, tells: str, *labels: str) -> Gauge:
         return Gauge(f"discord_claude_{name}", tells, labels, registry=self.registry)
+
+    def used(self, usages: Mapping[str, Usage]) -> None:
+        """What each sandbox uses now. One that is not there (any more) is not told of; nor is what it does not say."""
+        for name, gauge in self._usage.items():
+            gauge.clear()
+            for sandbox, usage in usages.items():
+                value = getattr(usage, name)
+                if value is not None:
+                    gauge.labels(sandbox).set(value * _UNITS.get(name, 1.0))
 
     def recorded(self, recorded: Recorded) -> None:
         """Count an event of our own."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from engine import repos
+
 KEY_BYTES = 32
 """In a file that holds a key, in base64."""
 
@@ -141,6 +143,14 @@ def hosts(raw: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9+*.:, -]*", raw):
         raise ValueError("holds characters that no host name has")
     return raw
+
+
+def places(raw: str) -> tuple[str, ...]:
+    """Repositories, and what they belong to."""
+    found = tuple(repos.place(part) for part in raw.split(",") if part.strip())
+    if None in found:
+        raise ValueError("holds something that is neither a host, an owner at one, nor a repository")
+    return tuple(filter(None, found))
 
 
 def file(raw: str) -> Path:

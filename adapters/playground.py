@@ -235,6 +235,7 @@ class Playground:
             "EGRESS_ALLOW": os.environ.get("EGRESS_ALLOW", ""),
             "TOKEN_ADDRESS": "ignore",  # on their way out of a cluster, pods may have the address of its node
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
+            **_set_here("GIT_CREDENTIALS_FILE"),
         }
 
     def _database(self) -> dict[str, str]:
@@ -256,19 +257,18 @@ class Playground:
             "OWNER_IDS": ",".join(self.discord["people"][name] for name in OWNERS),
             "GATEWAY_URL": f"http://{self._pods_reach or '127.0.0.1'}:{gateway['port']}",
             "EGRESS_URL": f"http://{self._pods_reach or '127.0.0.1'}:{self._port('egress')}",
+            "EGRESS_ALLOW": os.environ.get("EGRESS_ALLOW", ""),
             "GATEWAY_SECRET_FILE": str(self._secret("gateway.secret")),
             "MAX_SANDBOXES": str(self._options.max_sandboxes),
         }
         environment |= self._pods_environment() if self._options.kubernetes else {"SANDBOX_DIR": str(self.sandboxes)}
-        if config := os.environ.get("CLAUDE_CONFIG_PATH"):
-            environment["CLAUDE_CONFIG_PATH"] = config
+        environment |= _set_here("CLAUDE_CONFIG_PATH", "REPO_TRUST")
         return environment | ({"CLAUDE_BIN": str(self._options.claude)} if self._options.claude else {})
 
     def _pods_environment(self) -> dict[str, str]:
         from adapters.kubernetes.playground import NAMESPACE, find_kubeconfig  # noqa: PLC0415 - see above
 
-        set_here = {name: value for name, value in os.environ.items() if name in _POD_SETTINGS}
-        return set_here | {
+        return _set_here(*_POD_SETTINGS) | {
             "KUBERNETES_NAMESPACE": NAMESPACE,
             "KUBECONFIG": str(find_kubeconfig()),
             "SANDBOX_POD_FILE": str(BASE / "sandbox-pod.yaml"),
@@ -394,6 +394,11 @@ def _alone(folder: Path) -> Generator[None]:
 
 def _arguments(**given: object) -> list[str]:
     return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def _set_here(*names: str) -> dict[str, str]:
+    """Those of the settings that whoever starts the playground has set."""
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _free_port() -> int:

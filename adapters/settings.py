@@ -101,6 +101,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What session tokens are made with; the gateway has the same."""
     egress_url: str | None
     """Where sandboxes find the way out, the gateway's EGRESS_PORT; None: they are told of none."""
+    egress_allow: str
+    """The gateway's, for who names a repository of another host; it is the gateway that lets nobody through."""
+    repo_trust: tuple[str, ...]
+    """Repositories, owners or hosts whose hooks and MCP servers Claude Code takes, as `engine.repos` has them."""
     sandbox_dir: Path | None
     """Where local sandboxes live; None: they are pods."""
     pods: Pods | None
@@ -137,6 +141,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the way out for sandboxes is; None: there is none."""
     egress_allow: str
     """The hosts it leads to, as `gateway.egress` reads them."""
+    git_credentials_file: Path | None
+    """Who reads private repositories, and which, as `gateway.repositories` reads it; None: nobody."""
     secret_file: Path
     check_address: bool
     """Whether the token of a pod is good from its addresses only."""
@@ -162,15 +168,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         gateway_url=read("GATEWAY_URL", parsers.url, "where sandboxes reach the gateway, as http://host:port"),
         gateway_secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
         egress_url=read.optional("EGRESS_URL", parsers.url, "the gateway's EGRESS_PORT as http://host:port, or unset"),
+        egress_allow=_egress_allow(read),
+        repo_trust=read("REPO_TRUST", parsers.places, "host/owner or host/owner/name, with commas between", ()),
         sandbox_dir=None if pods else read("SANDBOX_DIR", parsers.folder, "a folder for the sandboxes; make it first"),
         pods=pods,
         max_sandboxes=_limit(read),
-        max_sandboxes_per_user=read(
-            "MAX_SANDBOXES_PER_USER",
-            parsers.whole(0, 10_000),
-            "how many sandboxes one person may have at once (1 to 10000), or 0 for any number",
-            0,
-        ),
+        max_sandboxes_per_user=_limit_per_user(read),
         sandbox_start_seconds=read("SANDBOX_START_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 120),
         sandbox_reap_seconds=read("SANDBOX_REAP_SECONDS", parsers.whole(1, 3600), "seconds, 1 to 3600", 60),
         budget_user=_budget(read, "USER"),
@@ -204,7 +207,10 @@ def load_gateway(environ: Mapping[str, str]) -> GatewaySettings:
         egress_port=read.optional(
             "EGRESS_PORT", parsers.whole(1, 65_535), "a port for the sandboxes' way out, or unset"
         ),
-        egress_allow=read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", ""),
+        egress_allow=_egress_allow(read),
+        git_credentials_file=read.optional(
+            "GIT_CREDENTIALS_FILE", parsers.file, "a file with lines https://user:token@host/owner, or unset"
+        ),
         secret_file=read("GATEWAY_SECRET_FILE", parsers.key_file, _KEY_FILE),
         check_address=read("TOKEN_ADDRESS", parsers.one_of("check", "ignore"), "check or ignore", "check") == "check",
         database=_database(read),
@@ -230,12 +236,34 @@ def load_limit(environ: Mapping[str, str]) -> int:
     return limit
 
 
-def load_limits(environ: Mapping[str, str]) -> tuple[int, int, int]:
-    """How many sandboxes may live at once, and the budgets of a user and an owner: for who only asks. Raises SettingsError."""
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What decisions rest on, as in `Settings`."""
+
+    max_sandboxes: int
+    max_sandboxes_per_user: int
+    budget_user: int
+    budget_owner: int
+
+
+def load_limits(environ: Mapping[str, str]) -> Limits:
+    """What decisions rest on: for who only asks. Raises SettingsError."""
     read = _Reader(environ)
-    limits = (_limit(read), _budget(read, "USER"), _budget(read, "OWNER"))
+    limits = Limits(
+        max_sandboxes=_limit(read),
+        max_sandboxes_per_user=_limit_per_user(read),
+        budget_user=_budget(read, "USER"),
+        budget_owner=_budget(read, "OWNER"),
+    )
     read.finish()
     return limits
+
+
+def load_egress_allow(environ: Mapping[str, str]) -> str:
+    """The hosts that are let out to: for who only asks. Raises SettingsError."""
+    read = _Reader(environ)
+    allowed = _egress_allow(read)
+    read.finish()
+    return allowed
 
 
 def _budget(read: "_Reader", role: str) -> int:
@@ -247,8 +275,21 @@ def _budget(read: "_Reader", role: str) -> int:
     )
 
 
+def _egress_allow(read: "_Reader") -> str:
+    return read("EGRESS_ALLOW", parsers.hosts, "hosts with commas between, as in deploy/README.md", "")
+
+
 def _limit(read: "_Reader") -> int:
     return read("MAX_SANDBOXES", parsers.whole(1, 10_000), "how many sandboxes may live at once (1 to 10000)", 3)
+
+
+def _limit_per_user(read: "_Reader") -> int:
+    return read(
+        "MAX_SANDBOXES_PER_USER",
+        parsers.whole(0, 10_000),
+        "how many sandboxes one person may have at once (1 to 10000), or 0 for any number",
+        0,
+    )
 
 
 _KEY_FILE = "a file with a key: head -c 32 /dev/urandom | base64 >FILE; keep it safe, and out of the database"

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import time
 import uuid
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,9 @@ from adapters.claude.agent import ClaudeAgent
 from adapters.claude.environment import read_environment
 from adapters.claude.gateway import tokens
 from adapters.claude.gateway.app import Config, Gateway
-from adapters.claude.gateway.egress import read_list
+from adapters.claude.gateway.egress import Entry, patterns, read_list
 from adapters.claude.gateway.refusals import Refusals
+from adapters.claude.gateway.repositories import Credential, Repositories, read_credentials
 from adapters.claude.gateway.reservations import Reservations
 from adapters.claude.gateway.tunnel import Tunnels
 from adapters.claude.invocation import CliSettings
@@ -112,10 +113,17 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                     disk_bytes=sandboxes.disk_bytes,
                     egress_url=settings.egress_url,
                     files=environment.archive,
+                    trusted=settings.repo_trust,
+                    start_seconds=settings.sandbox_start_seconds,
                 ),
-                lambda session, reservation: tokens.make(secret, session, reservation),
+                partial(tokens.make, secret),
             )
             metrics = Metrics()
+
+            def failed(target: str, what: str, error: Exception) -> None:
+                _tell_operators(metrics, target, what, error)
+                discord.failed(target, what, error)
+
             reaper = _reaper(sandboxes.sandbox, log, metrics, every=settings.sandbox_reap_seconds)
             log.timed = metrics.append_seconds.observe
             world = World(
@@ -123,7 +131,7 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 translator=discord.translator,
                 performer=Performer(discord.chat, agent, KeptFiles(log.pool, keyring)),
                 now=now,
-                failed=partial(_tell_operators, metrics),
+                failed=failed,
                 urgent=discord.acknowledging,
                 spent=Spending(log.pool),
             )
@@ -133,9 +141,10 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 budget_user=settings.budget_user,
                 budget_owner=settings.budget_owner,
                 sandboxes_per_person=settings.max_sandboxes_per_user,
+                repo_hosts=patterns(_allowed(settings.egress_allow)),
             )
             engine = Supervisor(world, policy=policy, limit=settings.max_sandboxes)
-            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper)
+            probes = _probes(settings.http_port, metrics, log, discord, engine, reaper, agent)
             async with probes, anyio.create_task_group() as tasks:
                 tasks.start_soon(Sealer(log.pool, master).run)
                 for follower in _followers(settings.database.dsn(), log):
@@ -145,6 +154,13 @@ async def open_bot(settings: Settings) -> AsyncGenerator[Supervisor]:
                 async with engine.run():
                     yield engine
                 tasks.cancel_scope.cancel()
+
+
+def _allowed(egress_allow: str) -> Sequence[Entry]:
+    try:
+        return read_list(egress_allow)
+    except ValueError as error:
+        raise GiveUp(f"EGRESS_ALLOW {error}") from None
 
 
 @asynccontextmanager
@@ -258,7 +274,13 @@ def _secret(path: Path) -> bytes:
 
 @asynccontextmanager
 async def _probes(
-    port: int | None, metrics: Metrics, log: PostgresEventLog, discord: Connection, engine: Supervisor, reaper: Reaper
+    port: int | None,
+    metrics: Metrics,
+    log: PostgresEventLog,
+    discord: Connection,
+    engine: Supervisor,
+    reaper: Reaper,
+    agent: ClaudeAgent,
 ) -> AsyncGenerator[None]:
     """The HTTP port of the bot, when there is one."""
     current = Latest(log, slots.STREAM, slots.fold, slots.Slots())
@@ -277,6 +299,7 @@ async def _probes(
             for lag in await lags(log.pool):
                 metrics.view_events.labels(lag.view).set(lag.events)
                 metrics.view_seconds.labels(lag.view).set(max(0, now() - lag.since) / 1e6 if lag.since else 0)
+        metrics.used(await agent.usages())
 
     async def database() -> None:
         await log.head()
@@ -324,19 +347,26 @@ def _tell_operators(metrics: Metrics, target: str, what: str, error: Exception) 
 async def run_gateway(settings: GatewaySettings) -> None:
     """The gateway, until it is cancelled."""
     config = Config(upstream=settings.upstream, key=settings.claude_api_key, secret=_secret(settings.secret_file))
-    try:
-        allowed = read_list(settings.egress_allow)
-    except ValueError as error:
-        raise GiveUp(f"EGRESS_ALLOW {error}") from None
+    allowed, credentials = _allowed(settings.egress_allow), _credentials(settings.git_credentials_file)
     async with _open_log(settings.database.dsn(), replica=False) as log, AsyncExitStack() as stack:
         policy = Reservations(log, check_address=settings.check_address)
-        gateway = Gateway(config, policy, _Usage(log).record)
+        repositories = Repositories(config.secret, allowed, policy, credentials=credentials)
+        gateway = Gateway(config, policy, _Usage(log).record, repositories)
         port = await stack.enter_async_context(gateway.serve(settings.port, settings.host))
         if settings.egress_port is not None:
             tunnels = Tunnels(config.secret, allowed, policy, refused=Refusals(log, now).record)
             await stack.enter_async_context(tunnels.serve(settings.egress_port, settings.host))
         _announce({"port": port})
         await anyio.sleep_forever()
+
+
+def _credentials(path: Path | None) -> Sequence[Credential]:
+    try:
+        return read_credentials(path.read_text()) if path else ()
+    except (OSError, UnicodeDecodeError):
+        raise GiveUp("GIT_CREDENTIALS_FILE names a file that cannot be read") from None
+    except ValueError as error:
+        raise GiveUp(f"GIT_CREDENTIALS_FILE {error}") from None
 
 
 class _Usage:

@@ -34,10 +34,12 @@ class Reason(StrEnum):
     CONFIRM_OTHER = "confirm_other"
     EMPTY = "empty"
     EXPIRED = "expired"
+    IN_SESSION = "in_session"
     IS_BOT = "is_bot"
     IS_MEMBER = "is_member"
     IS_OWNER = "is_owner"
     LEAVING = "leaving"
+    LEFT = "left"
     LAST_OWNER = "last_owner"
     MALFORMED = "malformed"
     NOT_HERE = "not_here"
@@ -51,15 +53,20 @@ class Reason(StrEnum):
     NOT_YOURS = "not_yours"
     OWNERS_ONLY = "owners_only"
     QUEUE_FULL = "queue_full"
+    REPO_HOST = "repo_host"
+    REPO_INVALID = "repo_invalid"
+    REPO_OFF = "repo_off"
     STARTER_ONLY = "starter_only"
     STRANGER = "stranger"
     TOO_LONG = "too_long"
     TOO_MANY = "too_many"
+    UNSURE = "unsure"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers that decisions rest on. Times are µs. Budgets: what somebody may use in a day, in millionths of a dollar;
-    0 for no limit. `sandboxes_per_person`: 0 for any number.
+    0 for no limit. `sandboxes_per_person`: 0 for any number. `repo_hosts`: whose repositories may be cloned, as `repos.allows`
+    takes them.
     """
 
     permission_ttl: int = 24 * 3600 * 1_000_000
@@ -73,6 +80,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     sandboxes_per_person: int = 0
     budget_user: int = 0
     budget_owner: int = 0
+    repo_hosts: tuple[str, ...] = ()
 
     def budget(self, role: Role) -> int:
         """What somebody of that role may use in a day; 0 for no limit."""
@@ -108,13 +116,21 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Repo(msgspec.Struct, frozen=True, kw_only=True):
+    """The sealed address of a repository, and its `host` as `repos.Repository` has it; "" when what was given is none."""
+
+    sealed: Sealed
+    host: str
+
+
 class Start(_Command, frozen=True, kw_only=True):
-    """Open a session, perhaps with a first prompt."""
+    """Open a session, perhaps with a first prompt, and with a clone of a repository in its workspace."""
 
     guild: str
     channel: str
     prompt: str = ""
     text: Text | None = None
+    repo: Repo | None = None
 
 
 class Submit(_Command, frozen=True, kw_only=True):
@@ -286,10 +302,13 @@ class AskAccess(_Command, frozen=True, kw_only=True):
 
 
 class DecideAccess(_Command, frozen=True, kw_only=True):
-    """Say whether who asked is let in: `choice` is approved or denied."""
+    """Say whether who asked is let in: `choice` is approved or denied. `here`: Discord says that they are in the server; None
+    when it does not say.
+    """
 
     request: str
     choice: str
+    here: bool | None = True
 
 
 class Confirm(_Command, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import msgspec
 
-from engine import budgets, journal
+from engine import budgets, journal, repos
 from engine.commands import (
     Answer,
     ChangeThread,
@@ -28,6 +28,7 @@ from engine.commands import (
     Reason,
     Reject,
     Remove,
+    Repo,
     Report,
     Resolve,
     Role,
@@ -140,21 +141,37 @@ def _refusal(session: Session, context: Context, *, guests: bool = True) -> list
 
 def _start(session: Session, command: Start, context: Context) -> list[e.SessionEvent]:  # noqa: PLR0911 - one refusal per reason
     if session.starter:
-        return [_refused(context, Reason.ALREADY)]
+        return [_refused(context, Reason.IN_SESSION)]
     wrong = _wrong_text(command.text, context) if command.text else None
     if wrong:
         return [_refused(context, wrong)]
+    if command.repo and (refusal := _wrong_repo(command.repo, context)):
+        return refusal
     who_where = {"by": context.by, "locale": context.locale, "guild": command.guild, "channel": command.channel}
     if context.role is Role.STRANGER:
         return [e.AccessAsked(**who_where)]
     if 0 < context.policy.sandboxes_per_person <= context.running:
         return [_refused(context, Reason.TOO_MANY, str(context.running))]
-    requested = e.Requested(**who_where)
+    requested: list[e.SessionEvent] = [e.Requested(**who_where)]
+    if command.repo:
+        requested.append(e.RepoAsked(by=context.by, repo=command.repo.sealed))
     if command.text is None:
-        return [requested]
+        return requested
     if refusal := _over_budget(context):
         return refusal
-    return [requested, _queued(command.prompt, command.text, context), *budgets.nears(session, context)]
+    return [*requested, _queued(command.prompt, command.text, context), *budgets.nears(session, context)]
+
+
+def _wrong_repo(repo: Repo, context: Context) -> list[e.SessionEvent]:
+    """Why a session cannot begin with that repository."""
+    hosts = context.policy.repo_hosts
+    if not hosts:
+        return [_refused(context, Reason.REPO_OFF)]
+    if not repo.host:
+        return [_refused(context, Reason.REPO_INVALID)]
+    if not repos.allows(hosts, repo.host):
+        return [_refused(context, Reason.REPO_HOST, ", ".join(one.removesuffix(":443") for one in hosts))]
+    return []
 
 
 def _over_budget(context: Context) -> list[e.SessionEvent]:
@@ -224,7 +241,7 @@ def _stop(session: Session, command: Stop, context: Context) -> list[e.SessionEv
         return [_refused(context, Reason.NOT_RUNNING)]
     if _stops(session):
         return [_noted(context, "stopping")]
-    return [e.StopAsked(turn=running, by=context.by)]
+    return [e.StopAsked(turn=running, by=context.by), _noted(context, "stop-asked")]
 
 
 def _running(session: Session) -> int:
@@ -381,7 +398,7 @@ def _wanted(session: Session, event: e.SessionEvent) -> bool:  # noqa: C901, PLR
             return not session.resting
         case e.SlotLeft():
             return bool(session.place)
-        case e.SandboxProbed() | e.SandboxReady():
+        case e.SandboxProbed() | e.SandboxReady() | e.RepoCloned() | e.RepoFailed():
             held = session.reservation == event.reservation
             return held and not (session.ready or session.lost or session.closing)
         case e.SandboxPlaced():

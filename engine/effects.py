@@ -8,7 +8,7 @@ from typing import Protocol, assert_never
 
 from engine import line
 from engine.guild import DismissPerson, Guild, GuildEffect, ShowNotice
-from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone, Unwalled
+from engine.ports import Agent, Chat, EffectContext, Keeper, SandboxGone, Uncloned, Unwalled
 from engine.retry import DETAIL
 from engine.todo import (
     AskSlot,
@@ -88,6 +88,10 @@ class Performer:
             case _:
                 assert_never(effect)
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server. Raises TryAgain, GiveUp."""
+        return await self._chat.is_here(guild, person)
+
     async def perform_for_guild(self, effect: GuildEffect, context: GuildContext) -> None:
         """Do what a server wants and report. Raises TryAgain, GiveUp, Fenced."""
         guild = context.state
@@ -115,11 +119,18 @@ class Performer:
             await context.report(e.SandboxProbed(reservation=effect.reservation, checks=unwalled.checks))
             lost = e.SandboxLost(reservation=effect.reservation, why="walls", detail=str(unwalled)[:DETAIL])
             await context.report(lost)
+        except Uncloned as uncloned:
+            failed = e.RepoFailed(reservation=effect.reservation, why=uncloned.why, said=uncloned.said)
+            await context.report(failed)
+            await context.report(e.SandboxLost(reservation=effect.reservation, why="repo"))
 
     async def _tell(self, effect: TellOutcome, context: EffectContext) -> None:
         reply = next((one for one in context.session.replies if one.to == effect.to), None)
         if reply:
-            told = await self._chat.tell(context.session, reply)
+            session = context.session
+            there = reply.what == "status" and session.ready and session.reservation
+            usage = await self._agent.usage(session.reservation) if there else None
+            told = await self._chat.tell(session, reply, usage)
             await context.report(e.Replied(to=effect.to, late=not told))
 
     async def _hand_over(self, effect: HandOver, context: EffectContext) -> None:

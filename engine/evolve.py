@@ -24,7 +24,7 @@ REPLY_LIFE = 14 * 60 * 1_000_000
 LONG_TURN = 60 * 1_000_000
 """A turn longer than this (µs) ends with a message that notifies whoever asked, for edits notify nobody."""
 
-SHOWN = (f.Said, f.ToolCalled, f.ToolReturned, f.Noticed, f.Retrying, f.DiskFilled, f.Skipped)
+SHOWN = (f.Said, f.ToolCalled, f.ToolReturned, f.Noticed, f.Retrying, f.DiskFilled, f.MemoryFilled, f.Skipped)
 """Facts that people see in the turn they belong to."""
 
 
@@ -147,6 +147,10 @@ def _shared(s: Session, event: e.Shared | e.Unshared, _at: int, _cause: int) -> 
         _note(s, "shared" if s.shared else "unshared", detail=event.by)
 
 
+def _repo_asked(s: Session, event: e.RepoAsked, _at: int, _cause: int) -> None:
+    s.repo = event.repo
+
+
 # --- the sandbox -----------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +219,15 @@ def _sandbox_placed(s: Session, event: e.SandboxPlaced, _at: int, _cause: int) -
     s.addresses = event.addresses
 
 
+def _repo_cloned(s: Session, event: e.RepoCloned, _at: int, _cause: int) -> None:
+    told = "repo-cloned" if not event.code else "repo-trusted" if event.trusted else "repo-untrusted"
+    _note(s, told, detail=" ".join(event.code), text=event.repo)
+
+
+def _repo_failed(s: Session, event: e.RepoFailed, _at: int, _cause: int) -> None:
+    _note(s, "repo-failed", mention=s.starter, detail=event.why, text=event.said)
+
+
 def _sandbox_ready(s: Session, event: e.SandboxReady, at: int, _cause: int) -> None:
     s.ready, s.isolated, s.busy_at = True, event.isolated, at
     s.failures = _without(s.failures, "attach")
@@ -230,7 +243,9 @@ def _sandbox_lost(s: Session, event: e.SandboxLost, _at: int, _cause: int) -> No
         _note(s, "slot-passed", mention=s.starter)
         return
     # where another would be no better until somebody has seen to it, none is asked for
-    s.losses = LOSS_LIMIT if event.why in {"walls", "refused"} else s.losses + 1
+    s.losses = LOSS_LIMIT if event.why in {"walls", "refused", "repo"} else s.losses + 1
+    if event.why == "repo":
+        return  # which was told when it failed
     if event.why == "walls":
         _note(s, "sandbox-unwalled", mention=s.starter, detail=" ".join(s.open_walls))
     elif event.why == "refused":
@@ -420,6 +435,8 @@ def _show_facts(s: Session, shown: list[f.Fact]) -> None:
     for fact in shown:
         if isinstance(fact, f.DiskFilled):
             _note(s, "disk-stopped" if fact.stopped else "disk-filled", mention=s.starter, detail=str(fact.percent))
+        elif isinstance(fact, f.MemoryFilled):
+            _note(s, "memory-filled", mention=s.starter, detail=str(fact.percent))
         elif isinstance(fact, f.Noticed):
             _note(s, f"notice-{fact.what}", text=fact.text)
 
@@ -549,6 +566,7 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.ThreadChanged: _thread_changed,
     e.Shared: _shared,
     e.Unshared: _shared,
+    e.RepoAsked: _repo_asked,
     e.SlotAsked: _slot_asked,
     e.LineLeft: _line_left,
     e.SlotNeeded: _slot_needed,
@@ -558,6 +576,8 @@ _EVENTS: dict[type, Callable[[Session, Any, int, int], None]] = {
     e.SandboxReserved: _sandbox_reserved,
     e.SandboxProbed: _sandbox_probed,
     e.SandboxPlaced: _sandbox_placed,
+    e.RepoCloned: _repo_cloned,
+    e.RepoFailed: _repo_failed,
     e.SandboxReady: _sandbox_ready,
     e.SandboxLost: _sandbox_lost,
     e.SandboxGone: _sandbox_gone,

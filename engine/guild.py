@@ -220,7 +220,7 @@ def _access_decided(g: Guild, event: e.AccessDecided, at: int, _cause: int) -> N
     if event.again:
         g.again = {**g.again, event.person: event.again}
     _change(g, f"access:{event.request}", choice=event.choice, decided_by=event.by, closed=True)
-    if request is None or event.by == event.person:
+    if request is None or event.by == event.person or event.choice == "left":
         return
     if event.choice == "approved":
         welcome = Notice(

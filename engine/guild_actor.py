@@ -12,12 +12,12 @@ import msgspec
 
 from engine import running
 from engine.actor import Actor, Handle
-from engine.commands import Context, EndSessions, GuildCommand, GuildReport, Reason, Reject
+from engine.commands import Context, DecideAccess, EndSessions, GuildCommand, GuildReport, Reason, Reject
 from engine.guild import Guild, GuildEffect, deadlines, evolve, fold, stream, todo
-from engine.guild_decide import decide, install
+from engine.guild_decide import decide, install, let_in
 from engine.host import Host
 from engine.latest import Latest
-from engine.ports import EventLog, VersionConflict
+from engine.ports import EventLog, GiveUp, TryAgain, VersionConflict
 from engine.todo import Wanted
 from schema import events as e
 from schema.envelope import Append, Draft, Recorded, Write
@@ -70,8 +70,19 @@ class GuildActor(Actor[Guild]):
         if isinstance(command, EndSessions) and (removal := self.state.leaving.get(command.person)):
             context = msgspec.structs.replace(context, cause=removal.cause)
         events = decide(self.state, command, context)
+        if isinstance(command, DecideAccess) and (newcomer := let_in(events)):
+            here = await self._is_here(newcomer)
+            events = decide(self.state, msgspec.structs.replace(command, here=here), context)
         if events:
             await self.append(events, context, settles=settles)
+
+    async def _is_here(self, person: str) -> bool | None:
+        """Whether somebody is in the server right now. None when Discord does not say: others do not wait until it does."""
+        try:
+            return await self.host.performer.is_here(self.target.removeprefix("guild:"), person)
+        except (TryAgain, GiveUp) as error:
+            self.host.failed(self.target, "is_here", error)
+            return None
 
     def new_handle(self) -> "GuildHandle":
         return GuildHandle(self)

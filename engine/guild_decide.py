@@ -31,6 +31,11 @@ from engine.retry import LONGEST
 from schema import events as e
 
 
+def let_in(events: list[e.GuildEvent]) -> str:
+    """Whom a decision makes a member; "" for nobody."""
+    return next((event.person for event in events if isinstance(event, e.RoleGiven)), "")
+
+
 def install(guild: Guild, owners: tuple[str, ...]) -> list[e.GuildEvent]:
     """Whom the settings name is an owner, unless an owner has taken that from them."""
     named = [person for person in owners if person not in guild.left and guild.role(person) is not Role.OWNER]
@@ -173,8 +178,16 @@ def _decide_access(guild: Guild, command: DecideAccess, context: Context) -> lis
         return [_refused(context, Reason.ACCESS_OVER), _decided(request, "", "expired")]
     if command.choice == "denied":
         return [_decided(request, context.by, "denied", again=context.at + context.policy.access_again)]
+    return _approve(guild, request, context, here=command.here)
+
+
+def _approve(guild: Guild, request: Request, context: Context, *, here: bool | None) -> list[e.GuildEvent]:
     if request.by in guild.leaving:
         return [_refused(context, Reason.LEAVING, request.by)]
+    if here is None:
+        return [_refused(context, Reason.UNSURE, request.by)]
+    if not here:
+        return [_refused(context, Reason.LEFT, request.by), _decided(request, context.by, "left")]
     return [e.RoleGiven(person=request.by, role=Role.USER, by=context.by), _decided(request, context.by, "approved")]
 
 

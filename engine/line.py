@@ -24,7 +24,7 @@ def decide(
         case AskSlot() if crowded:
             return [], e.LineLeft(by="")
         case AskSlot():
-            events = slots.ask(line, session.id, limit=limit)
+            events = slots.ask(line, session.id, session.guild, limit=limit)
             after = _after(line, events)
             held = after.held.get(session.id)
             if held:

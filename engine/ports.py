@@ -4,7 +4,8 @@
      ├─ TryAgain         the same call may succeed later; the actor records the failure and its next time
      ├─ GiveUp           the same call can never succeed; the actor records it and stops wanting it
      │   ├─ SandboxGone  the sandbox does not exist (any more)
-     │   └─ Unwalled     the sandbox reaches what must be closed to it
+     │   ├─ Unwalled     the sandbox reaches what must be closed to it
+     │   └─ Uncloned     the repository that the session begins with cannot be cloned
      ├─ Fenced           another process owns this session now: stop acting for it, at once
      └─ Rejected         the log refused an append; nothing of it was recorded
          ├─ VersionConflict  somebody else appended to a stream: fold what is new and decide again
@@ -59,6 +60,15 @@ class Unwalled(GiveUp):
         reached = ", ".join(f"{check.wall} ({check.address})" for check in checks if check.found == "open")
         super().__init__(f"the sandbox reaches what must be closed to it: {reached}")
         self.checks = tuple(checks)
+
+
+class Uncloned(GiveUp):
+    """Raised when the session's repository cannot be cloned. `why` and `said`, as in `RepoFailed`."""
+
+    def __init__(self, why: str, said: Sealed | None) -> None:
+        super().__init__(f"the repository could not be cloned: {why}")
+        self.why = why
+        self.said = said
 
 
 class Fenced(EngineError):
@@ -230,6 +240,19 @@ class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox uses right now: of its disk in percent, CPU in thousandths of a core, memory in bytes.
+
+    None: not known; for a limit: none. Never recorded: what people must know (`MemoryFilled`, `DiskFilled`) is in the journal.
+    """
+
+    disk: int
+    cpu: int | None = None
+    cpu_limit: int | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
+
+
 class Process(Protocol):
     """One process executed in a sandbox."""
 
@@ -343,8 +366,8 @@ class Chat(Protocol):
         """Bring the thread up to date, reporting MessageShown and PartCleared, until it is and no turn runs."""
         ...
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
-        """Tell one person an outcome; False when that is not possible any more."""
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
+        """Tell one person an outcome; False when that is not possible any more. `usage`: what there is to tell of the sandbox."""
         ...
 
     async def answer(self, guild: Guild, reply: Reply) -> bool:
@@ -353,6 +376,10 @@ class Chat(Protocol):
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
         """Bring a message of the server up to date; returns its id, "" when there is no place to post it."""
+        ...
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        """Whether somebody is in a server right now; soon, for people wait for what rests on it."""
         ...
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
@@ -374,7 +401,7 @@ class Agent(Protocol):
     async def attach(self, reservation: str, context: EffectContext) -> None:
         """Bring the sandbox up, claim it, report SandboxReady, then follow its journal, reporting JournalRead, for ever.
 
-        Raises Unwalled when it may not be used.
+        Raises Unwalled when it may not be used, Uncloned when the repository it should hold cannot be had.
         """
         ...
 
@@ -392,6 +419,10 @@ class Agent(Protocol):
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         """What the session made: a patch, its transcript, the changed files. Empty when it made nothing."""
+        ...
+
+    async def usage(self, reservation: str) -> Usage | None:
+        """What the sandbox uses; None when it does not say within a moment. Raises nothing."""
         ...
 
     async def delete(self, reservation: str) -> None:

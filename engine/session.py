@@ -122,6 +122,7 @@ class Session(msgspec.Struct, kw_only=True):
     thread: str = ""
     thread_state: str = "open"
     shared: bool = False
+    repo: Sealed | None = None
 
     place: int = 0
     resting: bool = False

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from engine import guild, guild_decide, mail, slots
-from engine.commands import Command, Context, GuildCommand, Policy, Resolve, Role, Start, Submit
+from engine import guild, guild_decide, line, mail, slots
+from engine.commands import Command, Context, DecideAccess, GuildCommand, Policy, Reason, Resolve, Role, Start, Submit
 from engine.decide import decide
 from engine.evolve import fold
 from engine.guild import Guild
 from engine.session import Session
 from engine.slots import Slots
+from engine.todo import AskSlot
 from schema import events as e
 from schema.envelope import Recorded
 
@@ -94,6 +95,7 @@ class Simulation:
         self._refused: dict[int, Told] = {}  # what strangers wanted, for when they are let in
         self._sessions: dict[str, Session] = {}
         self._guilds: dict[str, Guild] = {}
+        self._running: dict[str, dict[str, None]] = {}  # by who started them
         self._slots = Slots()
         self._open: dict[str, _Again] = {}
         self._first: dict[str, int] = {}
@@ -110,7 +112,10 @@ class Simulation:
             self._slots = slots.evolve(self._slots, recorded.event)
         elif stream.startswith("session:"):
             self._collect(stream, recorded)
-            self._sessions[stream] = fold([recorded], self._session(stream))
+            if isinstance(recorded.event, e.LineLeft) and not recorded.event.by:
+                self._take_crowded(recorded)
+            session = self._sessions[stream] = fold([recorded], self._session(stream))
+            self._count(session, recorded.event)
         elif stream.startswith("guild:"):
             self._collect(stream, recorded)
             self._guilds[stream] = guild.fold([recorded], self._guild(stream))
@@ -153,14 +158,17 @@ class Simulation:
             del self._asked[recorded.cause]
             if isinstance(recorded.event, e.AccessAsked):
                 self._refused[recorded.cause] = told
-            again = self._open[stream] = self._decide(stream, recorded.cause, told)
+            again = self._open[stream] = self._decide(stream, recorded, told)
         if again is not None:
             again.was.append(_shape(recorded.event))
 
-    def _decide(self, stream: str, cause: int, told: Told) -> _Again:
+    def _decide(self, stream: str, first: Recorded, told: Told) -> _Again:
+        """`first`: of what was decided then."""
         command, context = told
+        if isinstance(command, DecideAccess):
+            command = msgspec.structs.replace(command, here=_was_here(first.event))
         now, would = (self._outcome(stream, command, context, terms) for terms in (self._now, self._changed))
-        return _Again(cause=cause, by=context.by, at=context.at, now=now, would=would)
+        return _Again(cause=first.cause, by=context.by, at=context.at, now=now, would=would)
 
     def _outcome(self, stream: str, command: Command | GuildCommand, context: Context, terms: Terms) -> list[str]:
         context = msgspec.structs.replace(context, policy=terms.policy)
@@ -175,7 +183,8 @@ class Simulation:
         spent = 0
         if terms.policy.budget(role) and isinstance(command, Start | Submit | Resolve):
             spent = self._spent(context.by, context.at)
-        context = msgspec.structs.replace(context, role=role, spent=spent)
+        sessions = len(self._running.get(context.by, ())) if isinstance(command, Start) else 0
+        context = msgspec.structs.replace(context, role=role, spent=spent, running=sessions)
         return [_shape(event) for event in decide(session, command, context)]
 
     def _with_roles(self, stream: str, terms: Terms) -> Guild:
@@ -190,6 +199,16 @@ class Simulation:
     def _guild(self, stream: str) -> Guild:
         return self._guilds.get(stream) or Guild(id=stream.removeprefix("guild:"))
 
+    def _count(self, session: Session, event: e.Event) -> None:
+        """As the exact view `running` does."""
+        match event:
+            case e.Requested():
+                self._running.setdefault(session.starter, {})[session.id] = None
+            case e.Closed():
+                self._running.get(session.starter, {}).pop(session.id, None)
+            case _:
+                pass
+
     # --- the line ----------------------------------------------------------------------------------------------------
 
     def _take_slots(self, recorded: Recorded) -> None:
@@ -202,21 +221,33 @@ class Simulation:
             return
         self._close(slots.STREAM)
         if isinstance(event, e.Asked | e.Left | e.Released):
-            now, would = (
-                [_shape(one) for one in self._serve(event, terms.limit) if not isinstance(one, _NEWS)]
-                for terms in (self._now, self._changed)
-            )
+            now, would = (self._served(event, terms) for terms in (self._now, self._changed))
             again = _Again(cause=recorded.position, by="", at=recorded.at, now=now, would=would, was=[_shape(event)])
             self._open[slots.STREAM] = again
 
-    def _serve(self, event: e.Asked | e.Left | e.Released, limit: int) -> Sequence[e.SlotsEvent]:
+    def _served(self, event: e.Asked | e.Left | e.Released, terms: Terms) -> list[str]:
         match event:
             case e.Asked():
-                return slots.ask(self._slots, event.session, limit=limit)
+                return self._asked_for(self._session(f"session:{event.session}"), terms)
             case e.Left():
-                return slots.leave(self._slots, event.session)
+                return _shapes(slots.leave(self._slots, event.session))
             case _:
-                return slots.release(self._slots, event.reservation, limit=limit)
+                return _shapes(slots.release(self._slots, event.reservation, limit=terms.limit))
+
+    def _asked_for(self, session: Session, terms: Terms) -> list[str]:
+        """What the line makes of a session that wants a sandbox; nothing where one person has too many."""
+        most = terms.policy.sandboxes_per_person
+        others = {*self._slots.held, *self._slots.line} - {session.id}
+        crowded = 0 < most <= len(others & self._running.get(session.starter, {}).keys())
+        given, _ = line.decide(self._slots, AskSlot(), session, limit=terms.limit, crowded=crowded)
+        return _shapes(given)
+
+    def _take_crowded(self, recorded: Recorded) -> None:
+        """A session that did not get into the line, for its starter had too many sandboxes."""
+        self._close(slots.STREAM)
+        now, would = (self._asked_for(self._session(recorded.stream), terms) for terms in (self._now, self._changed))
+        again = _Again(cause=recorded.position, by="", at=recorded.at, now=now, would=would)
+        self._open[slots.STREAM] = again
 
     # --- comparing ---------------------------------------------------------------------------------------------------
 
@@ -244,6 +275,21 @@ class Simulation:
 def _is_for(stream: str, command: Command | GuildCommand) -> bool:
     """What a server was told may have an outcome in a session, too, which is another decision."""
     return isinstance(command, GuildCommand) if stream.startswith("guild:") else isinstance(command, Command)
+
+
+def _was_here(first: e.Event) -> bool | None:
+    """What Discord said of a newcomer, as the outcome tells."""
+    match first:
+        case e.GuildRefused(reason=Reason.LEFT):
+            return False
+        case e.GuildRefused(reason=Reason.UNSURE):
+            return None
+        case _:
+            return True
+
+
+def _shapes(given: Sequence[e.SlotsEvent]) -> list[str]:
+    return [_shape(event) for event in given if not isinstance(event, _NEWS)]
 
 
 def _shape(event: e.Event) -> str:

@@ -109,6 +109,13 @@ class ThreadChanged(_Event, frozen=True, kw_only=True, tag="session.thread_chang
     by: str = ""
 
 
+class RepoAsked(_Event, frozen=True, kw_only=True, tag="session.repo_asked"):
+    """Each sandbox of the session begins with a clone of `repo`, an https address."""
+
+    by: str
+    repo: Sealed
+
+
 class Shared(_Event, frozen=True, kw_only=True, tag="session.shared"):
     """From here on every user of the server may prompt, answer and stop in the session."""
 
@@ -188,6 +195,31 @@ class SandboxPlaced(_Event, frozen=True, kw_only=True, tag="session.sandbox_plac
     addresses: tuple[str, ...]
 
 
+class RepoCloned(_Event, frozen=True, kw_only=True, tag="session.repo_cloned"):
+    """The repository stands in the workspace. `repo`: its address, and the commit.
+
+    `code`: what it holds that Claude Code would run or obey: settings (with hooks), mcp, prompts (commands, skills, agents). It
+    does so when the repository is `trusted`.
+    """
+
+    reservation: str
+    repo: Sealed
+    code: tuple[str, ...] = ()
+    trusted: bool = False
+
+
+class RepoFailed(_Event, frozen=True, kw_only=True, tag="session.repo_failed"):
+    """The repository could not be cloned, and will not be by trying again. `said`: what git or its host said of it.
+
+    `why`: not_found, auth (its host wants to know who asks), host (not on the list, or without a public address), moved (to
+    another host), size, time or broken.
+    """
+
+    reservation: str
+    why: str
+    said: Sealed | None = None
+
+
 class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready"):
     """The sandbox answers, and its supervisor has accepted our fencing epoch. `isolated`: by more than a process boundary."""
 
@@ -197,7 +229,8 @@ class SandboxReady(_Event, frozen=True, kw_only=True, tag="session.sandbox_ready
 
 class SandboxLost(_Event, frozen=True, kw_only=True, tag="session.sandbox_lost.2"):
     """The sandbox is of no more use. `why`: gone, memory, evicted, node, start (not up in time), refused (it cannot come up as
-    things are) or walls (see SandboxProbed). `detail`: what was said of it, a sentence for people in English.
+    things are), walls (see SandboxProbed) or repo (see RepoFailed). `detail`: what was said of it, a sentence for people in
+    English.
 
     (`session.sandbox_lost` had no detail.)
     """
@@ -416,7 +449,8 @@ class AccessRequested(_Event, frozen=True, kw_only=True, tag="guild.access_reque
 
 
 class AccessDecided(_Event, frozen=True, kw_only=True, tag="guild.access_decided"):
-    """A request for access is over: `choice` is approved, denied or expired. Approved: the command at `received` runs.
+    """A request for access is over: `choice` is approved, denied, expired or left. Approved: the command at `received` runs.
+    Left: `by` wanted to approve it, and `person` was not in the server any more.
 
     `again`: when they may ask again (µs), 0 at any time.
     """
@@ -505,13 +539,14 @@ class GuildEffectFailed(_Event, frozen=True, kw_only=True, tag="guild.effect_fai
 
 
 class Asked(_Event, frozen=True, kw_only=True, tag="slots.asked"):
-    """A session asks for a sandbox: it joins the end of the line."""
+    """A session asks for a sandbox: it joins the end of its server's line. `guild`: "" as long as one line was for all."""
 
     session: str
+    guild: str = ""
 
 
 class Granted(_Event, frozen=True, kw_only=True, tag="slots.granted"):
-    """The first in the line has a slot, under a reservation that is never used again."""
+    """The first in the line of a server has a slot, under a reservation that is never used again."""
 
     session: str
     reservation: str
@@ -602,6 +637,7 @@ SessionEvent = (
     | StarterPosted
     | ThreadOpened
     | ThreadChanged
+    | RepoAsked
     | Shared
     | Unshared
     | SlotAsked
@@ -613,6 +649,8 @@ SessionEvent = (
     | SandboxReserved
     | SandboxProbed
     | SandboxPlaced
+    | RepoCloned
+    | RepoFailed
     | SandboxReady
     | SandboxLost
     | SandboxGone

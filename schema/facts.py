@@ -143,6 +143,12 @@ class DiskFilled(_Fact, frozen=True, kw_only=True, tag="disk_filled"):
     stopped: bool = False
 
 
+class MemoryFilled(_Fact, frozen=True, kw_only=True, tag="memory_filled"):
+    """The sandbox uses `percent` of the memory that it may: beyond, its machine ends what runs in it."""
+
+    percent: int
+
+
 class Skipped(_Fact, frozen=True, kw_only=True, tag="skipped"):
     """Lines that could not be read: of an unknown type, broken, or over the limit. Counted, never a reason to stop."""
 
@@ -168,5 +174,6 @@ Fact = (
     | Retrying
     | Noticed
     | DiskFilled
+    | MemoryFilled
     | Skipped
 )

@@ -11,6 +11,14 @@ import yaml
 
 Json = dict[str, Any]
 
+CILIUM = "github.com/cilium/cilium@v1.18.2", "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml", "v2"
+CLOUDNATIVE_PG = (
+    "github.com/cloudnative-pg/cloudnative-pg@v1.28.0",
+    "config/crd/bases/postgresql.cnpg.io_clusters.yaml",
+    "v1",
+)
+"""What `crd_schema` takes for the custom resources that we have."""
+
 
 def crd_schema(module: str, file: str, version: str) -> Json:
     """`version` of the resource that `file` of the Go module (`path@version`) defines, with nothing allowed that it does not

@@ -15,6 +15,7 @@ from adapters.audit.show import Screen, clock
 from adapters.audit.source import Misused, Source, Where
 from adapters.audit.tables import table
 from adapters.audit.texts import iso
+from adapters.claude.gateway.egress import patterns, read_list
 from adapters.discord.translate import command, given, read
 from adapters.postgres.keyring import PostgresKeyring
 from adapters.postgres.rebuild import reading
@@ -33,6 +34,7 @@ _WHERE = Where()
 def simulate(  # noqa: PLR0913 - one argument an option
     *,
     max_sandboxes: int | None = None,
+    max_sandboxes_per_user: int | None = None,
     queue_limit: int | None = None,
     prompt_limit: int | None = None,
     budget_user: str | None = None,
@@ -54,12 +56,14 @@ def simulate(  # noqa: PLR0913 - one argument an option
     ----------
     max_sandboxes
         Another MAX_SANDBOXES.
+    max_sandboxes_per_user
+        Another MAX_SANDBOXES_PER_USER; 0 for any number. Who asks for one more is refused, or does not get into the line.
     queue_limit
         How many prompts may wait in a session.
     prompt_limit
         How long a prompt may be, in characters.
     budget_user
-        Another BUDGET_USER_USD_PER_DAY; 0 for none.
+        Another BUDGET_USER_USD_PER_DAY; 0 for none. What was used is as the log has it: of turns that would have been refused, too.
     budget_owner
         Another BUDGET_OWNER_USD_PER_DAY; 0 for none.
     owner
@@ -73,7 +77,11 @@ def simulate(  # noqa: PLR0913 - one argument an option
 
     """
     dollars = {"budget_user": budget_user, "budget_owner": budget_owner}
-    numbers: dict[str, int | None] = {"queue_limit": queue_limit, "prompt_limit": prompt_limit}
+    numbers: dict[str, int | None] = {
+        "queue_limit": queue_limit,
+        "prompt_limit": prompt_limit,
+        "sandboxes_per_person": max_sandboxes_per_user,
+    }
     numbers |= {name: _dollars(name, text) for name, text in dollars.items()}
     roles = {
         **dict.fromkeys(owner, Role.OWNER),
@@ -85,11 +93,25 @@ def simulate(  # noqa: PLR0913 - one argument an option
         raise Misused("say what should be otherwise: --max-sandboxes 5, --queue-limit 3, --stranger ID, … (--help)")
     if (max_sandboxes is not None and max_sandboxes < 1) or any(number < 0 for number in given.values()):
         raise Misused("a limit is a number that is not negative, and --max-sandboxes at least 1")
-    limit, user_budget, owner_budget = settings.load_limits(os.environ)
-    policy = Policy(budget_user=user_budget, budget_owner=owner_budget)
-    now = Terms(policy=policy, limit=limit)
-    changed = Terms(policy=msgspec.structs.replace(policy, **given), limit=max_sandboxes or limit, roles=roles)
+    limits = settings.load_limits(os.environ)
+    now = Terms(
+        policy=Policy(
+            budget_user=limits.budget_user,
+            budget_owner=limits.budget_owner,
+            sandboxes_per_person=limits.max_sandboxes_per_user,
+            repo_hosts=_repo_hosts(),
+        ),
+        limit=limits.max_sandboxes,
+    )
+    changed = Terms(policy=msgspec.structs.replace(now.policy, **given), limit=max_sandboxes or now.limit, roles=roles)
     return run_with(where, partial(_simulate, now, changed, json))
+
+
+def _repo_hosts() -> tuple[str, ...]:
+    try:
+        return patterns(read_list(settings.load_egress_allow(os.environ)))
+    except ValueError as error:
+        raise Misused(f"EGRESS_ALLOW {error}") from None
 
 
 def _dollars(name: str, text: str | None) -> int | None:

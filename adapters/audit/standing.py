@@ -3,7 +3,9 @@
 # ruff: noqa: D417 - `where` tells its own arguments
 
 import os
+from collections import Counter
 from functools import partial
+from typing import Any
 
 from adapters import settings
 from adapters.audit.commands import Flag, run_with, write_json
@@ -60,7 +62,8 @@ def _iso(row: Set) -> str | None:
 
 
 def quota(*, json: Flag = False, where: Where = _WHERE) -> int:
-    """Who has a sandbox and who waits for one, as of the last event; of how many (MAX_SANDBOXES).
+    """Who has a sandbox and who waits for one, as of the last event; of how many (MAX_SANDBOXES). Places are those in the line of
+    each server: a free sandbox is for the server that has the fewest, of several for the one that was served longest ago.
 
     Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 5 an upgrade must be finished first.
 
@@ -76,13 +79,14 @@ def quota(*, json: Flag = False, where: Where = _WHERE) -> int:
 async def _quota(limit: int, json: bool, source: Source) -> None:  # noqa: FBT001 - a flag of the command line
     await source.complete()
     threads = {row.value: row.key for row in await source.history.rows("threads")}
-    people = {row.key: row.value.partition(" ")[2] for row in await source.history.rows("running")}
+    running = {row.key: row.value.split(" ") for row in await source.history.rows("running")}
     rows = await source.history.rows("quota")
-    told = [
+    told: list[dict[str, Any]] = [
         {
             "session": row.key,
             "thread": threads.get(row.key),
-            "person": people.get(row.key),
+            "guild": running.get(row.key, [None])[0],
+            "person": running.get(row.key, [None])[-1],
             "reservation": row.value or None,
             "position": row.position,
             "since": _iso(row),
@@ -90,9 +94,12 @@ async def _quota(limit: int, json: bool, source: Source) -> None:  # noqa: FBT00
         for row in rows
     ]
     held = [one for one in told if one["reservation"]]
-    line = [
-        one | {"place": place} for place, one in enumerate((one for one in told if not one["reservation"]), start=1)
-    ]
+    waiting = Counter[str | None]()
+    line: list[dict[str, Any]] = []
+    for one in told:
+        if not one["reservation"]:
+            waiting[one["guild"]] += 1
+            line.append(one | {"place": waiting[one["guild"]]})
     if json:
         write_json({"limit": limit, "held": held, "line": line})
         return
@@ -101,11 +108,11 @@ async def _quota(limit: int, json: bool, source: Source) -> None:  # noqa: FBT00
         return
     at = {row.key: clock(row.at or 0) for row in rows}
     table(
-        ("", "session", "thread", "started by", "reservation", "since"),
+        ("", "session", "server", "thread", "started by", "reservation", "since"),
         (
             (
                 str(one.get("place", "")),
-                *(str(one[name] or "-") for name in ("session", "thread", "person", "reservation")),
+                *(str(one[name] or "-") for name in ("session", "guild", "thread", "person", "reservation")),
                 at[str(one["session"])],
             )
             for one in (*held, *line)

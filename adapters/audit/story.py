@@ -2,11 +2,11 @@
 its sandboxes. Pure; a text that is sealed stays a `Shut`.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable
 
 import msgspec
 
+from adapters.audit.marks import HANDED, MARKS
 from adapters.audit.texts import Body, Shut
 from adapters.postgres.audit import Stored
 from projections import prices as pricing
@@ -137,7 +137,7 @@ class _Teller:
         story.events += 1
         if step := getattr(self, f"_on_{body.get('kind', stored.kind).replace('.', '_')}", None):
             step(stored, body)
-        elif words := _MARKS.get(stored.kind):
+        elif words := MARKS.get(stored.kind):
             text, tone = words
             self._mark(stored, text, tone, by=str(body.get("by", "")))
 
@@ -162,7 +162,7 @@ class _Teller:
 
     def _on_session_handed_over(self, stored: Stored, body: Body) -> None:
         how, files = body["how"], body.get("files", 0)
-        self._mark(stored, f"handed over: {how}" + (f", {files} files" if files else ""), _HANDED.get(how, "good"))
+        self._mark(stored, f"handed over: {how}" + (f", {files} files" if files else ""), HANDED.get(how, "good"))
 
     def _on_session_closed(self, stored: Stored, _body: Body) -> None:
         self.story.closed = True
@@ -197,6 +197,17 @@ class _Teller:
 
     def _on_session_sandbox_placed(self, stored: Stored, body: Body) -> None:
         self._mark(stored, "sandbox has an address", detail=", ".join(body["addresses"]))
+
+    def _on_session_repo_asked(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "a repository was asked for", by=body["by"])
+
+    def _on_session_repo_cloned(self, stored: Stored, body: Body) -> None:
+        code = body.get("code", [])
+        trusted = "trusted" if body.get("trusted") else "not trusted"
+        self._mark(stored, "repository cloned", "good", detail=f"{', '.join(code)}: {trusted}" if code else None)
+
+    def _on_session_repo_failed(self, stored: Stored, body: Body) -> None:
+        self._mark(stored, "repository not cloned", "bad", detail=body["why"].replace("_", " "))
 
     def _on_session_sandbox_ready(self, stored: Stored, body: Body) -> None:
         isolated = body.get("isolated", True)
@@ -309,6 +320,9 @@ class _Teller:
         tone = "plain" if fact["code"] == 0 else "bad"
         self._mark(stored, f"Claude Code ended with status {fact['code']}", tone, detail=fact.get("why"))
 
+    def _fact_memory_filled(self, stored: Stored, fact: Body) -> None:
+        self._mark(stored, f"the sandbox's memory is {fact['percent']} % full", "warn")
+
     def _fact_disk_filled(self, stored: Stored, fact: Body) -> None:
         self._mark(stored, f"the sandbox's disk is {fact['percent']} % full", "bad" if fact.get("stopped") else "warn")
 
@@ -342,20 +356,22 @@ def _person(stored: Stored) -> str:
     return stored.actor.removeprefix(_PREFIX) if stored.actor.startswith(_PREFIX) else ""
 
 
+class _Asked(msgspec.Struct):
+    shown: str
+    path: str = ""
+
+
 def _shown(question: Text) -> Text:
     """What people were asked: the question is sealed JSON."""
     if isinstance(question, Shut):
         return question
     try:
-        fields = msgspec.json.decode(question)
-    except msgspec.DecodeError:
+        asked = msgspec.json.decode(question, type=_Asked)
+    except msgspec.MsgspecError:
         return question
-    return str(cast("Mapping[str, Any]", fields).get("shown", question)) if isinstance(fields, dict) else question
+    return "\n".join(part for part in (asked.path, asked.shown) if part)
 
 
-_HANDED = {"lost": "bad", "kept": "warn"}
-_MARKS = {
-    "session.prompt_removed": ("took a queued prompt back", "plain"),
-    "session.stop_asked": ("stop", "warn"),
-    "session.cut_resolved": ("chose how to go on after the cut", "plain"),
-}
+def told(kind: str) -> bool:
+    """Whether a kind of event has a place in the story."""
+    return kind in MARKS or hasattr(_Teller, f"_on_{kind.replace('.', '_')}")

@@ -5,7 +5,9 @@ id however often it is sent, and that nothing but sealed text leaves here. It de
 engine's business. All output of a sandbox is hostile input: the parser bounds it.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio
 import msgspec
@@ -15,7 +17,9 @@ from adapters.claude.channel import SupervisorChannel
 from adapters.claude.collect import collect
 from adapters.claude.live import Live
 from adapters.claude.parse import parse
-from engine.ports import EffectContext, File, GiveUp, Keyring, Sandbox, SandboxSpec
+from engine import repos
+from engine.ports import EffectContext, EngineError, File, GiveUp, Keyring, Sandbox, SandboxSpec, Uncloned, Usage
+from engine.repos import Repository
 from engine.session import Session
 from schema import events as e
 from schema.facts import Fact, Skipped
@@ -24,16 +28,26 @@ from schema.sealed import Seal, Sealed
 DENIED = "The user denied this. Ask what to do instead, or go on without it."
 EXPIRED = "Nobody answered in time, so this was denied."
 
+_USAGE_SECONDS = 1.5  # whoever asks waits for all of them
+_NO_EPOCH = 0  # what is only read needs none
+_CLONE_SECONDS = 10.0
+"""A clone may take as long, however late a sandbox came up."""
+
+_SAID = 400
+
 
 class ClaudeAgent:
-    """`engine.ports.Agent` over any `Sandbox`. `token` makes the gateway token of (session, reservation)."""
+    """`engine.ports.Agent` over any `Sandbox`.
+
+    `token` makes the gateway token of (session, reservation, repository): "" for the model, else the name of the one it opens.
+    """
 
     def __init__(
         self,
         sandbox: Sandbox,
         keyring: Keyring,
         settings: invocation.CliSettings,
-        token: Callable[[str, str], str],
+        token: Callable[[str, str, str], str],
     ) -> None:
         self._sandbox = sandbox
         self._keyring = keyring
@@ -44,8 +58,15 @@ class ClaudeAgent:
     async def attach(self, reservation: str, context: EffectContext) -> None:
         """Bring the sandbox up, claim it, follow its journal for ever."""
         session = context.session
-        token = self._token(session.id, reservation)
-        config = invocation.config(self._settings, session=session.id, token=token)
+        repository = await self._repository(session)
+        trusted = repository is None or repos.is_within(self._settings.trusted, repository)
+        config = invocation.config(
+            self._settings,
+            session=session.id,
+            token=self._token(session.id, reservation, ""),
+            clones=repository is not None,
+            trusted=trusted,
+        )
         spec = SandboxSpec(reservation=reservation, session=session.id, config=config, existed=session.ready)
         started = await self._sandbox.start(spec)
         if started.checks:
@@ -57,7 +78,9 @@ class ClaudeAgent:
         self._claim(reservation, context).set()
         try:
             if not session.ready:
-                await self._place(channel)
+                if repository:
+                    await self._clone(channel, reservation, repository, context, trusted=trusted)
+                await self._place(channel, held=bool(self._settings.files or repository))
                 isolated = self._settings.isolated and not context.session.open_walls
                 await context.report(e.SandboxReady(reservation=reservation, isolated=isolated))
             await self._follow(channel, context)
@@ -73,10 +96,44 @@ class ClaudeAgent:
         await self._claim(reservation, context).wait()
         return self._channel(reservation, context)
 
-    async def _place(self, channel: SupervisorChannel) -> None:
-        """What the CLI reads when it starts; then it may start."""
+    async def _repository(self, session: Session) -> Repository | None:
+        """What is cloned into the session's workspace; None for nothing."""
+        return repos.read(await self._open(session.repo)) if session.repo else None
+
+    async def _clone(
+        self,
+        channel: SupervisorChannel,
+        reservation: str,
+        repository: Repository,
+        context: EffectContext,
+        *,
+        trusted: bool,
+    ) -> None:
+        """Clone it and report that. Raises Uncloned."""
+        session = context.session
+        seconds = self._settings.start_seconds
+        if session.reserved_at:
+            seconds -= (time.time_ns() // 1000 - session.reserved_at) / 1e6
+        request = invocation.clone(
+            self._settings,
+            repository,
+            token=self._token(session.id, reservation, repository.name),
+            seconds=max(_CLONE_SECONDS, seconds),
+        )
+        cloned = await channel.clone(request, max(_CLONE_SECONDS, seconds))
+        seal = await self._seal(session)
+        if cloned.failed:
+            said = "".join(letter for letter in cloned.said[-_SAID:] if letter.isprintable() or letter == "\n").strip()
+            raise Uncloned(cloned.failed, seal(said) if said else None)
+        where = f"{repository.address} {cloned.commit[:12]}".rstrip()
+        event = e.RepoCloned(reservation=reservation, repo=seal(where), code=cloned.code, trusted=trusted)
+        await context.report(event)
+
+    async def _place(self, channel: SupervisorChannel, *, held: bool) -> None:
+        """What the CLI reads when it starts; then it may start, if it was held for that."""
         if self._settings.files:
             await channel.unpack(invocation.USER_DIRECTORY, self._settings.files)
+        if held:
             await channel.restart()
 
     async def _follow(self, channel: SupervisorChannel, context: EffectContext) -> None:
@@ -154,6 +211,25 @@ class ClaudeAgent:
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         """A patch, the transcript and the changed files; empty when nothing was made."""
         return await collect(self._channel(reservation, context))
+
+    async def usage(self, reservation: str) -> Usage | None:
+        """What the sandbox uses, as it says itself: for people and operators to see, and for nothing else."""
+        with anyio.move_on_after(_USAGE_SECONDS), suppress(EngineError):
+            return await SupervisorChannel(self._sandbox, reservation, _NO_EPOCH).usage()
+        return None
+
+    async def usages(self) -> dict[str, Usage]:
+        """What each sandbox uses that this process follows, as far as they say."""
+        found: dict[str, Usage] = {}
+
+        async def ask(reservation: str) -> None:
+            if usage := await self.usage(reservation):
+                found[reservation] = usage
+
+        async with anyio.create_task_group() as tasks:
+            for reservation in {reservation for (reservation, _), claim in self._claims.items() if claim.is_set()}:
+                tasks.start_soon(ask, reservation)
+        return found
 
     async def delete(self, reservation: str) -> None:
         """Delete the sandbox."""

@@ -7,13 +7,13 @@ output of a sandbox, however hostile, takes more memory than the limits here. It
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import anyio
 import msgspec
 
 from adapters.claude import supervisor
-from engine.ports import Fenced, GiveUp, Process, Sandbox, TryAgain
+from engine.ports import Fenced, GiveUp, Process, Sandbox, TryAgain, Usage
 
 _COMMAND_SECONDS = 30
 _ANSWER_LIMIT = 64 << 10
@@ -40,6 +40,18 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     stderr: str = ""
 
 
+Natural = Annotated[int, msgspec.Meta(ge=0, lt=1 << 60)]
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """As in `engine.ports.Usage`."""
+
+    cpu: Natural | None = None
+    cpu_limit: Natural | None = None
+    memory: Natural | None = None
+    memory_limit: Natural | None = None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What `status` tells.
 
@@ -54,10 +66,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     cli: int
     queue: int
-    disk_percent: int
+    disk_percent: Natural
     supervisor: int
     pid: int | None = None
     exit: Exit | None = None
+    usage: Reading = Reading()
+
+
+class Cloned(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a clone: the commit and what there is that Claude Code would run, as `RepoCloned` has them; or why not, and
+    what was said of it, as in `RepoFailed`.
+    """
+
+    commit: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{0,64}$")] = ""
+    code: Annotated[tuple[Literal["settings", "mcp", "prompts"], ...], msgspec.Meta(max_length=3)] = ()
+    failed: Literal["", "not_found", "auth", "host", "moved", "size", "time", "broken"] = ""
+    said: str = ""
 
 
 class SupervisorChannel:
@@ -88,6 +112,18 @@ class SupervisorChannel:
     async def put(self, path: str, data: bytes, *, mode: int = 0o600) -> None:
         """Write a file, whole or not at all. `path` is `home/…` or `work/…`, without symbolic links."""
         await self._word("ok", "", "put", self._epoch, path, "--mode", f"{mode:o}", stdin=_with_header(data))
+
+    async def clone(self, request: bytes, seconds: float) -> Cloned:
+        """Clone what `request` (`supervisor.CloneRequest`) names into the workspace, once; `seconds` is what it may take.
+
+        Raises TryAgain when it may work another time.
+        """
+        stdin, within = _with_header(request), seconds + _COMMAND_SECONDS
+        answer = await self._command("clone", self._epoch, stdin=stdin, within=within)
+        try:
+            return msgspec.json.decode(answer, type=Cloned)
+        except msgspec.MsgspecError:
+            raise TryAgain("the sandbox did not say what became of the clone") from None
 
     async def unpack(self, path: str, archive: bytes) -> None:
         """Write the files of a tar below a directory, named as for `put`; each whole or not at all."""
@@ -125,6 +161,11 @@ class SupervisorChannel:
             return msgspec.json.decode(await self._command("status"), type=Status)
         except msgspec.DecodeError as error:
             raise TryAgain(f"the status of the sandbox is unreadable: {error}") from None
+
+    async def usage(self) -> Usage:
+        """What the sandbox used a moment ago, as it says itself."""
+        status = await self.status()
+        return Usage(disk=status.disk_percent, **msgspec.structs.asdict(status.usage))
 
     async def follow(self, epoch: int, offset: int) -> AsyncGenerator[JournalLine, None]:
         """Whole lines of journal `epoch` from `offset` on, then of the journals after it, for ever. Epoch 0 is the first.
@@ -178,10 +219,17 @@ class SupervisorChannel:
             raise TryAgain(f"the sandbox did not say what became of {name}")
         return answer == done
 
-    async def _command(self, name: str, *arguments: str, stdin: bytes = b"", limit: int = _ANSWER_LIMIT) -> bytes:
+    async def _command(
+        self,
+        name: str,
+        *arguments: str,
+        stdin: bytes = b"",
+        limit: int = _ANSWER_LIMIT,
+        within: float = _COMMAND_SECONDS,
+    ) -> bytes:
         """Run one command to its end; its stdout. Raises what its status means."""
         argv = [*self._sandbox.supervisor, name, *arguments]
-        with _deadline():
+        with _deadline(within):
             async with self._sandbox.exec(self._reservation, argv) as process:
                 broken = None
                 try:
@@ -261,10 +309,10 @@ def _with_header(payload: bytes, item: str = "") -> bytes:
 
 
 @contextmanager
-def _deadline() -> Generator[None]:
-    """Limits what happens within to `_COMMAND_SECONDS`; raises TryAgain beyond."""
+def _deadline(seconds: float = _COMMAND_SECONDS) -> Generator[None]:
+    """Limits what happens within to so many seconds; raises TryAgain beyond."""
     try:
-        with anyio.fail_after(_COMMAND_SECONDS):
+        with anyio.fail_after(seconds):
             yield
     except TimeoutError:
-        raise TryAgain(f"the sandbox did not answer within {_COMMAND_SECONDS} s") from None
+        raise TryAgain(f"the sandbox did not answer within {seconds:.0f} s") from None

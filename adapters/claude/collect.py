@@ -1,7 +1,8 @@
 """What a session hands over: a patch of its workspace, its transcript, and the files that no patch can hold.
 
-A workspace begins empty, so the patch is all of its text files as new ones: `git apply` makes them again anywhere. What a
-sandbox sends is hostile input: sizes are bounded, names are checked, nothing is unpacked to disk.
+A workspace begins empty, so the patch is all of its text files as new ones: `git apply` makes them again anywhere. One that
+begins with a repository has its patch made by git, where it is. What a sandbox sends is hostile input: sizes are bounded, names
+are checked, nothing is unpacked to disk.
 """
 
 import difflib
@@ -15,6 +16,7 @@ from adapters.claude.channel import SupervisorChannel
 from engine.ports import File, TryAgain
 
 TRANSCRIPT = "transcript.jsonl"
+PATCH = "changes.patch"
 LEFT_OUT = "left-out.txt"
 
 
@@ -62,7 +64,9 @@ def hand_over(workspace: Mapping[str, bytes], beside: Mapping[str, bytes]) -> li
     others = {name: data for name, data in sorted(workspace.items()) if name not in texts}
     files: list[File] = []
     if texts:
-        files.append(File(name="changes.patch", data=patch(texts).encode()))
+        files.append(File(name=PATCH, data=patch(texts).encode()))
+    elif beside.get(PATCH):
+        files.append(File(name=PATCH, data=beside[PATCH]))
     if others:
         files.append(File(name="files.zip", data=_zip(others)))
     files += [File(name=name, data=beside[name]) for name in (LEFT_OUT, TRANSCRIPT) if beside.get(name)]

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.repos import Repository
+
 _DISALLOWED_TOOLS = (
     "AskUserQuestion",  # asked through the thread in a later release
     "EnterPlanMode",
@@ -27,6 +29,13 @@ _SESSIONS = uuid.UUID("5b0d7c52-3f0e-4b0c-9a43-6f3c6d1f2a10")
 """The namespace of the CLI's session ids. Never change it: a session could not be resumed."""
 
 
+_UNTRUSTED = ("--setting-sources", "user", "--strict-mcp-config", "--add-dir", ".")
+"""What a workspace holds that is code is not taken: no settings (with hooks and environment), MCP servers, commands, skills."""
+
+_UNTRUSTED_ENVIRONMENT = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
+"""With `--add-dir .`: its CLAUDE.md and rules are read all the same. They are text, which a prompt could be, too."""
+
+
 class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is the same for all sandboxes of an installation.
 
@@ -34,6 +43,8 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     `disk_bytes`: size of a sandbox's disk, None to ask its file system. `isolated`: by more than a process boundary.
     `egress_url`: the proxy that is a sandbox's way out; None for none.
     `files`: a tar of what is placed in the user's directory of the CLI before it starts (`environment.py`); empty for none.
+    `trusted`: the repositories (`repos.is_within`) whose hooks, MCP servers and the like the CLI takes. `start_seconds`: what
+    cloning one may take, of a sandbox's start.
     """
 
     cli: str
@@ -46,6 +57,8 @@ class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_seconds: float = 10
     egress_url: str | None = None
     files: bytes = b""
+    trusted: tuple[str, ...] = ()
+    start_seconds: float = 120
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,18 +72,35 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     held: bool
 
 
-def config(settings: CliSettings, *, session: str, token: str) -> bytes:
-    """What `SandboxSpec.config` holds for this session. Holds the token: never log it."""
+def config(settings: CliSettings, *, session: str, token: str, clones: bool = False, trusted: bool = True) -> bytes:
+    """What `SandboxSpec.config` holds for this session. Holds the token: never log it. `clones`: into its workspace, before the
+    CLI starts, a repository which is `trusted` or not.
+    """
     return msgspec.json.encode(
         Config(
-            argv=argv(settings),
-            env=environment(settings, token),
+            argv=(*argv(settings), *(() if trusted else _UNTRUSTED)),
+            env=environment(settings, token) | ({} if trusted else _UNTRUSTED_ENVIRONMENT),
             session=cli_session(session),
             disk_bytes=settings.disk_bytes,
             stop_seconds=settings.stop_seconds,
-            held=bool(settings.files),
+            held=bool(settings.files) or clones,
         ),
     )
+
+
+class _Clone(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor is to clone, `supervisor.CloneRequest` there."""
+
+    url: str
+    origin: str
+    token: str
+    seconds: float
+
+
+def clone(settings: CliSettings, repository: Repository, *, token: str, seconds: float) -> bytes:
+    """What `SupervisorChannel.clone` takes. Holds the repository's token: never log it."""
+    url = f"{settings.base_url}/git/{repository.name}"
+    return msgspec.json.encode(_Clone(url=url, origin=repository.address, token=token, seconds=seconds))
 
 
 def cli_session(session: str) -> str:

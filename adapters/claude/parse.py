@@ -4,6 +4,7 @@ All output of a sandbox is hostile input, so every limit is here: what a text ma
 sealed. Which line means which fact is told in `schema/facts.py`; a type that is unknown is counted, never a reason to stop.
 """
 
+import difflib
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
@@ -193,6 +194,8 @@ def _mark(line: wire.Mark, how: _How) -> _Facts:
             return [f.CliExited(code=code, why=how.seal(shorten(why, OUTPUT_HEAD)) if why else None)]
         case "disk":
             return [f.DiskFilled(percent=line.percent, stopped=line.stopped)]
+        case "memory":
+            return [f.MemoryFilled(percent=line.percent)]
         case _:
             return []
 
@@ -243,15 +246,16 @@ _SILENT = frozenset(
 
 def ask(asked: wire.PermissionRequest, workspace: str = "") -> wire.PermissionQuestion:
     """A permission request in the form in which people decide on it; a file of the workspace by its name in it. Pure."""
-    text = _what(asked)
-    shown = visible(text, QUESTION_LIMIT)
+    what = _what(asked)
+    shown = visible(what.text, QUESTION_LIMIT)
     return wire.PermissionQuestion(
         tool=asked.tool_name[:NAME_LIMIT],
         shown="".join(shown),
-        cut=len(text) - len(shown),
+        language=what.language,
+        cut=len(what.text) - len(shown),
         title="".join(visible(asked.description, SUMMARY_LIMIT)),
         reason="".join(visible(asked.decision_reason, REASON_LIMIT)),
-        path="".join(visible(_in_workspace(asked.blocked_path, workspace), REASON_LIMIT)),
+        path="".join(visible(_in_workspace(what.path or asked.blocked_path, workspace), REASON_LIMIT)),
         suggestions=_kept(asked.permission_suggestions),
     )
 
@@ -261,12 +265,42 @@ def _kept(suggestions: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     return tuple(suggestions) if len(msgspec.json.encode(suggestions)) <= SUGGESTIONS_LIMIT else ()
 
 
-def _what(asked: wire.PermissionRequest) -> str:
-    """A command as it would run; for other tools the whole input."""
-    command = asked.input.get("command")
-    if asked.tool_name == "Bash" and isinstance(command, str):
-        return command
-    return msgspec.json.format(msgspec.json.encode(asked.input), indent=1).decode()
+class _What(NamedTuple):
+    text: str
+    language: str = ""
+    path: str = ""
+
+
+def _what(asked: wire.PermissionRequest) -> _What:
+    """What would happen, as people read it: a command as it would run, the text of a file, an edit as a diff.
+
+    Whatever has anything else in it, and what other tools are given, is shown whole, as it is.
+    """
+    match asked.tool_name, asked.input:
+        case "Bash", {"command": str(command)}:
+            return _What(command)
+        case "Write", {"file_path": str(path), "content": str(text), **more} if text.strip() and not more:
+            said = _What(text, path=path)
+        case "Edit", {"file_path": str(path), "old_string": str(old), "new_string": str(new), **more} if _once(more):
+            said = _What(_diff(old, new), language="diff", path=path)
+        case _:
+            said = _What("")
+    if said.text and asked.blocked_path in {"", said.path}:
+        return said
+    return _What(msgspec.json.format(msgspec.json.encode(asked.input), indent=1).decode())
+
+
+def _once(more: dict[str, Any]) -> bool:
+    return not more or more == {"replace_all": False}
+
+
+def _diff(old: str, new: str) -> str:
+    """Every line of both; nothing when that would take long."""
+    if len(old) + len(new) > QUESTION_LIMIT:
+        return ""
+    heads = 3  # two names of files, and where in them
+    lines = difflib.unified_diff(old.split("\n"), new.split("\n"), n=QUESTION_LIMIT, lineterm="")
+    return "\n".join(list(lines)[heads:])
 
 
 _SUMMARY_FIELDS = ("command", "file_path", "notebook_path", "pattern", "url", "description", "query", "skill", "path")

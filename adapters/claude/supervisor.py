@@ -4,12 +4,12 @@ It promises that
 - only whole, checksummed, valid lines reach the CLI's stdin, each once per CLI life, and only from the newest owner;
 - what the CLI prints is in a journal on disk, byte for byte, whoever reads it or not; a (journal, offset) never changes meaning;
 - every start of a CLI is marked in the journal, and so is its end, after every process it left behind was ended;
-- a disk that fills up is said before it is full, and stops the CLI before its output is lost.
+- a disk that fills up is said before it is full, and stops the CLI before its output is lost; so is memory near its limit.
 
 It must not read meaning into what the CLI prints, nor use anything but the standard library of Python 3.9 or newer.
 
 It is one file, although a long one, because it is carried into sandboxes as one read-only file and run by `python3 -I`,
-where this project is not installed. Its sections: protocol, layout, claims, spool, journal, processes, child, disk, loop,
+where this project is not installed. Its sections: protocol, layout, claims, spool, journal, processes, child, disk, usage, loop,
 commands, main.
 """
 
@@ -26,6 +26,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import stat
 import subprocess
@@ -52,6 +53,7 @@ NOT_FOUND = 9
 NEXT_JOURNAL = 10  # this journal is complete and read to its end: follow the next one
 BAD_POSITION = 11  # no such journal, or it is shorter
 TERMINATED = 143  # of `run`: told to end by a signal. A node says why it evicted a pod only if that did not end with 0
+UNREACHED = 13  # the repository's host could not be asked just now
 TORN = 12  # the input ended early or has another checksum: nothing was done
 
 MAX_LINE = 16 << 20  # bytes of one line for the CLI, newline included
@@ -59,17 +61,22 @@ MAX_CONFIG = 1 << 20  # bytes of a configuration
 MAX_FILE = 64 << 20  # bytes of one file put or got
 MAX_COLLECTED = 24 << 20  # bytes of all files collected
 MAX_COLLECTED_FILE = 4 << 20  # bytes of one of them
+MAX_PATCH = 8 << 20  # bytes of a patch of a repository
 MAX_STDERR = 4096  # bytes of the CLI's stderr kept in an exit mark
 
 DIR_VARIABLE = "SUPERVISOR_DIR"  # names the state directory to commands, and marks every process of the sandbox
 CLI_VARIABLE = "SUPERVISOR_CLI"  # marks every process of a CLI
 EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # names what was executed over a link that cannot end it
 
+_GIT_SECONDS = 10  # for what git does with a clone, one command of it
+_REACH_SECONDS = 20  # for a repository's host to answer
 _COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
 _POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
-_DISK_SECONDS = 2.0
+_LOOK_SECONDS = 2.0
 _SWEEP_SECONDS = 10.0
-_WARN_AT, _STOP_AT = 80, 95  # percent of the disk
+_WARN_AT, _STOP_AT = (80, 90), 95  # percent of the disk
+_MEMORY_WARN_AT = 90  # percent of its limit
+_CALM = 10  # points below what was said, before it is said again
 _SPARE_BYTES = 4 << 20  # less free space than this is a full disk, whatever its size
 _BALLAST_BYTES = 64 << 10  # given up so that a full disk can still be said
 _SECRETS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
@@ -155,6 +162,9 @@ class Layout:
         self.journals = self.root / "journal"  # <number>.jsonl, from 1
         self.requests = self.root / "requests"  # restart, stop, quit: asked of the supervisor
         self.begun = self.root / "begun"  # there once a CLI has been started
+        self.cloning = self.root / "cloning"  # flocked while a repository is cloned
+        self.git_said = self.root / "git.log"  # what git said of it
+        self.cloned = self.root / "cloned.json"  # what was cloned, once it is there whole
 
     def create(self) -> None:
         for directory in (self.root, self.spool, self.done, self.journals, self.requests):
@@ -586,11 +596,15 @@ class Disk:
         used = found.f_blocks - found.f_bfree
         return 100 * used // (used + found.f_bavail)
 
+    def measure(self) -> None:
+        """Look now: else it is what was found a moment ago."""
+        self._used = sum(map(_tree_bytes, self._roots))
+
     def _keep_measuring(self) -> None:
         while True:
             began = time.monotonic()
-            self._used = sum(map(_tree_bytes, self._roots))
-            time.sleep(max(_DISK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
+            self.measure()
+            time.sleep(max(_LOOK_SECONDS / 2, 20 * (time.monotonic() - began)))  # at most 5 % of a core
 
 
 def _tree_bytes(root: str) -> int:
@@ -600,6 +614,125 @@ def _tree_bytes(root: str) -> int:
             with contextlib.suppress(OSError):  # removed meanwhile
                 total += Path(directory, name).lstat().st_blocks * 512
     return total
+
+
+class Alarm:
+    """When a percentage that rises is to be said: once a level, and again only after it was clearly below."""
+
+    def __init__(self, *levels: int) -> None:
+        self._levels = levels
+        self.said = 0
+
+    def due(self, percent: int) -> int:
+        """The highest level that is reached and was not said yet, 0 for none. Set `said` to it once it was."""
+        reached = max((level for level in self._levels if percent >= level), default=0)
+        if percent < self.said - _CALM:
+            self.said = reached
+        return reached if reached > self.said else 0
+
+
+# --- usage --------------------------------------------------------------------------------------------------------
+
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60  # version 1 has no word for it, and says a number like this
+
+
+class Reading(NamedTuple):
+    """What the sandbox uses: thousandths of a core since the last reading, and bytes. None: not known; for a limit: none."""
+
+    cpu: int | None = None
+    cpu_limit: int | None = None
+    memory: int | None = None
+    memory_limit: int | None = None
+
+
+class Meter:
+    """CPU and memory, of the cgroup where we are the main process of a container, else of our processes, which have no limit.
+
+    What cannot be known is left out: nothing is guessed from the machine's own numbers.
+    """
+
+    def __init__(self, cgroup: Path | None) -> None:
+        self._cgroup = cgroup
+        self._before: tuple[float, int] | None = None
+
+    @classmethod
+    def here(cls) -> Meter:
+        """In a container its cgroup is seen where the machine's is elsewhere: only its main process can know that."""
+        mine = os.getpid() == 1 and (read_memory(_CGROUP)[0] is not None or read_cpu(_CGROUP)[0] is not None)
+        return cls(_CGROUP if mine else None)
+
+    def read(self, now: float) -> Reading:
+        """`now`: seconds of a clock that only goes forward."""
+        if self._cgroup:
+            (used, cpu_limit), (memory, memory_limit) = read_cpu(self._cgroup), read_memory(self._cgroup)
+        else:
+            (used, memory), cpu_limit, memory_limit = _read_processes(), None, None
+        before, self._before = self._before, None if used is None else (now, used)
+        cpu = None
+        if used is not None and before and now > before[0]:
+            cpu = max(0, round((used - before[1]) / (now - before[0]) / 1000))
+        return Reading(cpu, cpu_limit, memory, memory_limit)
+
+
+def read_cpu(cgroup: Path) -> tuple[int | None, int | None]:
+    """Microseconds used so far, and the limit in thousandths of a core; of either version of cgroups."""
+    used = _fields(cgroup / "cpu.stat").get("usage_usec")
+    if used is not None:
+        quota, _, period = _text(cgroup / "cpu.max").partition(" ")
+        return used, _share(quota, period)
+    nanoseconds = _number(_text(cgroup / "cpuacct/cpuacct.usage"))
+    quota, period = _text(cgroup / "cpu/cpu.cfs_quota_us"), _text(cgroup / "cpu/cpu.cfs_period_us")
+    return (None if nanoseconds is None else nanoseconds // 1000), _share(quota, period)
+
+
+def read_memory(cgroup: Path) -> tuple[int | None, int | None]:
+    """Bytes that cannot be taken back without ending something (no idle file cache), and the limit; of either version."""
+    used, limit = _number(_text(cgroup / "memory.current")), _number(_text(cgroup / "memory.max"))
+    cache = _fields(cgroup / "memory.stat").get("inactive_file", 0)
+    if used is None:
+        version_1 = cgroup / "memory"
+        used, limit = (_number(_text(version_1 / f"memory.{name}_in_bytes")) for name in ("usage", "limit"))
+        cache = _fields(version_1 / "memory.stat").get("total_inactive_file", 0)
+    if used is None:
+        return None, None
+    return max(0, used - cache), limit if limit and limit < _UNLIMITED else None
+
+
+def _share(quota: str, period: str) -> int | None:
+    allowed, of = _number(quota), _number(period)
+    return 1000 * allowed // of if allowed and of else None
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """`name number` a line."""
+    pairs = (line.split(" ", 1) for line in _text(path).splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) > 1 and pair[1].isdigit()}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None  # not `max`, nor -1
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _read_processes() -> tuple[int | None, int | None]:
+    """Microseconds and bytes of us and our descendants, ended children included; of memory what is not shared."""
+    if not _PROC.is_dir():
+        return None, None
+    ticks = pages = 0
+    for pid in {os.getpid()} | _descendants(_process_table(), os.getpid()):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
+            spent = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[11:15]
+            resident, shared = (_PROC / str(pid) / "statm").read_bytes().split()[1:3]
+            ticks += sum(map(int, spent))
+            pages += int(resident) - int(shared)
+    return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE")
 
 
 # --- loop ---------------------------------------------------------------------------------------------------------
@@ -621,9 +754,10 @@ class Supervisor:
         self._escalation: list[tuple[float, signal.Signals]] = []  # (when, signal), the next one first
         self._closing = False  # end ourselves when the CLI has ended
         self._terms = 0
-        self._warned = False
+        self._disk_alarm, self._memory_alarm = Alarm(*_WARN_AT), Alarm(_MEMORY_WARN_AT)
+        self._meter, self._reading = Meter.here(), Reading()
         self._full = 0  # the percentage at which the CLI was stopped
-        self._next_disk = 0.0
+        self._next_look = 0.0
         self._contact_timeout = contact_timeout
         self._contact = time.monotonic()
         self._wake = os.open(layout.wake, os.O_RDWR | os.O_NONBLOCK)  # RDWR: it never reads an end of file
@@ -674,7 +808,7 @@ class Supervisor:
             self._wait()
             self._reap()
             self._obey()
-            self._watch_disk()
+            self._watch_room()
             self._watch_contact()
             self._escalate()
             if self._cli and not self._why:
@@ -682,7 +816,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        deadlines = [self._next_disk, *(when for when, _ in self._escalation[:1])]
+        deadlines = [self._next_look, *(when for when, _ in self._escalation[:1])]
         if self._contact_timeout and not self._closing:
             deadlines.append(self._contact + self._contact_timeout)
         writable = self._cli.blocked_on() if self._cli and not self._why else []
@@ -706,7 +840,8 @@ class Supervisor:
             with contextlib.suppress(OSError):  # the disk is full: held again, for an owner who places the files again
                 self._layout.begun.touch()
             self._lives += 1
-            self._why, self._escalation, self._warned, self._full = "", [], False, 0
+            self._why, self._escalation, self._full = "", [], 0
+            self._disk_alarm.said = self._memory_alarm.said = 0
             self._ended = {}
             resumes = has_conversation(self._config, self._place)
             self._journal.mark("start", cli=self._lives, resumed=resumes, dropped=dropped)
@@ -796,19 +931,36 @@ class Supervisor:
             elif request.name == "restart" and self._cli is None and not self._closing:
                 self._start()
 
-    def _watch_disk(self) -> None:
-        if time.monotonic() < self._next_disk:
+    def _watch_room(self) -> None:
+        """Look how much of the disk and the memory is left, and say what is short."""
+        now = time.monotonic()
+        if now < self._next_look:
             return
-        self._next_disk = time.monotonic() + _DISK_SECONDS
+        self._next_look = now + _LOOK_SECONDS
+        self._reading = self._meter.read(now)
         self._publish()
-        if self._cli is None or self._why:
-            return
+        if self._cli and not self._why:
+            self._watch_disk(self._cli)
+        if self._cli and not self._why:
+            self._watch_memory(self._cli)
+
+    def _watch_disk(self, cli: Cli) -> None:
         percent = self._disk.percent()
+        level = self._disk_alarm.due(percent)
         if percent >= _STOP_AT:
             self._full = percent
             self._stop("the disk is full", self._config.stop_seconds)
-        elif percent >= _WARN_AT and not self._warned:
-            self._warned = self._mark_beside(self._cli, "disk", percent=percent, stopped=False)
+        elif level and self._mark_beside(cli, "disk", percent=percent, stopped=False):
+            self._disk_alarm.said = level
+
+    def _watch_memory(self, cli: Cli) -> None:
+        used, limit = self._reading.memory, self._reading.memory_limit
+        if used is None or limit is None:
+            return
+        percent = 100 * used // limit
+        level = self._memory_alarm.due(percent)
+        if level and self._mark_beside(cli, "memory", percent=percent):
+            self._memory_alarm.said = level
 
     def _mark_beside(self, cli: Cli, event: str, **fields: Any) -> bool:
         """Mark while the CLI is frozen between two lines; False when it was within one, or is gone."""
@@ -847,6 +999,7 @@ class Supervisor:
             "pid": self._cli.pid if self._cli else None,
             "exit": self._ended or None,
             "disk_percent": self._disk.percent(),
+            "usage": _rounded(self._reading),
             **self._place._asdict(),
         }
         if status == before:
@@ -855,6 +1008,13 @@ class Supervisor:
             _write_atomically(self._layout.status, json.dumps(status).encode())
         except OSError as error:
             _log(f"the status could not be written: {error}")
+
+
+def _rounded(reading: Reading) -> dict[str, int | None]:
+    """Coarse enough that a sandbox in which nothing happens writes nothing."""
+    cpu, memory = reading.cpu, reading.memory
+    coarse = reading._replace(cpu=cpu and cpu // 10 * 10, memory=memory and memory >> 20 << 20)
+    return coarse._asdict()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -1041,6 +1201,195 @@ def _unpacked(directory: str, payload: bytes) -> list[tuple[str, int, bytes]]:
     return files
 
 
+class CloneRequest(NamedTuple):
+    """What to clone: made by the host, given as JSON."""
+
+    url: str  # as the gateway has it
+    origin: str  # as everybody else does
+    token: str  # for the gateway
+    seconds: float
+
+    @classmethod
+    def parse(cls, data: bytes) -> CloneRequest:
+        """Raises Refused (BAD_INPUT) with what is wrong."""
+        try:
+            raw: Any = json.loads(data)
+            asked = cls(str(raw["url"]), str(raw["origin"]), str(raw["token"]), float(raw["seconds"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(BAD_INPUT, f"cannot clone what was asked for: {type(error).__name__}") from None
+        if not asked.url.startswith(("http://", "https://")) or "\n" in asked.token:
+            raise Refused(BAD_INPUT, "cannot clone what was asked for: it has no address")
+        return asked
+
+
+def command_clone(layout: Layout, options: argparse.Namespace) -> None:
+    """Clone a repository into the workspace, once, before any CLI has run; says what became of it as one line of JSON.
+
+    `commit` and `code`, or `failed` (why it will not work another time either) and `said`.
+    """
+    os.umask(0o077)
+    _, payload = _receive(MAX_CONFIG)
+    asked = CloneRequest.parse(payload)
+    signal.alarm(int(asked.seconds) + _COMMAND_SECONDS)
+    lock = _hold(layout.cloning, 2)
+    if lock is None:
+        raise Refused(UNREACHED, "another clone still runs")
+    with holding_claim(layout) as claim:
+        claim.require(options.epoch)
+    done = _read_json(layout.cloned)
+    if not done:
+        if layout.begun.exists():
+            raise Refused(BAD_INPUT, "Claude Code has run here already: nothing was cloned")
+        done = _clone(layout, asked)
+        if "failed" not in done:
+            _write_atomically(layout.cloned, json.dumps(done).encode())
+    _say(json.dumps(done))
+
+
+def _clone(layout: Layout, asked: CloneRequest) -> dict[str, Any]:
+    """What became of it. Raises Refused (UNREACHED) when it may work another time."""
+    work = _read_json(layout.status)["work"]
+    if failed := _ask_host(asked):
+        return failed
+    _empty(work)
+    failed = _run_git(layout, asked, work)
+    if failed:
+        return failed
+    base, _, _ = asked.url.partition("/git/")
+    for name, value in (
+        ("remote.origin.url", asked.origin),
+        # what is fetched later comes the same way; what is pushed does not come through
+        (f"url.{asked.url}.insteadOf", asked.origin),
+        (f"http.{base}/git/.extraHeader", f"Authorization: Bearer {asked.token}"),
+    ):
+        _git(work, "config", "--local", name, value)
+    return {"commit": _git(work, "rev-parse", "--quiet", "--verify", "HEAD"), "code": _code(Path(work))}
+
+
+def _ask_host(asked: CloneRequest) -> dict[str, Any] | None:
+    """Why it cannot be cloned, in words that git would not pass on. Raises Refused (UNREACHED)."""
+    import urllib.error  # noqa: PLC0415 - slow to import, and no other command needs it
+    import urllib.request  # noqa: PLC0415 - see above
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {"Authorization": f"Bearer {asked.token}", "Git-Protocol": "version=2", "User-Agent": "git/2"}
+    address = f"{asked.url}/info/refs?service=git-upload-pack"
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http or https, looked at before
+    try:
+        with opener.open(request, timeout=min(_REACH_SECONDS, asked.seconds)):
+            return None
+    except urllib.error.HTTPError as error:
+        why, said = error.headers.get("x-refused", ""), error.read(400).decode("utf-8", "replace").strip()
+        if why:
+            return {"failed": why, "said": said}
+        raise Refused(UNREACHED, said.partition("\n")[0] or f"the gateway answers {error.code}") from None
+    except OSError as error:
+        raise Refused(UNREACHED, f"the gateway does not answer ({type(error).__name__})") from None
+
+
+def _empty(work: str) -> None:
+    """What an earlier try left: nothing of the session has been in there yet."""
+    for entry in list(os.scandir(work)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
+
+
+def _git_environment(settings: dict[str, str]) -> dict[str, str]:
+    """The environment of a git that asks nobody, and has these settings and no other."""
+    settings = {"safe.directory": "*", **settings}  # a volume belongs to whoever made it
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": os.devnull}
+    environment.update(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL=os.devnull, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="")
+    for variable in (DIR_VARIABLE, EXECUTED_VARIABLE):
+        if variable in os.environ:
+            environment[variable] = os.environ[variable]
+    for number, (name, value) in enumerate(settings.items()):
+        environment[f"GIT_CONFIG_KEY_{number}"], environment[f"GIT_CONFIG_VALUE_{number}"] = name, value
+    environment["GIT_CONFIG_COUNT"] = str(len(settings))
+    return environment
+
+
+def _git(work: str, *words: str) -> str:
+    """One line that git says; "" when it fails."""
+    done = subprocess.run(  # noqa: S603 - our words
+        ["git", *words],  # noqa: S607 - the sandbox's own
+        cwd=work,
+        env=_git_environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_GIT_SECONDS,
+        check=False,
+    )
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else ""
+
+
+def _run_git(layout: Layout, asked: CloneRequest, work: str) -> dict[str, Any] | None:
+    """Clone; why not, when it does not come to its end in time and in the space there is."""
+    settings = {
+        "http.extraHeader": f"Authorization: Bearer {asked.token}",
+        "http.followRedirects": "false",
+        "protocol.allow": "never",
+        f"protocol.{asked.url.partition(':')[0]}.allow": "always",
+        "core.hooksPath": os.devnull,
+        "credential.helper": "",
+        "submodule.recurse": "false",
+    }
+    words = ["clone", "--quiet", "--filter=blob:none", "--no-recurse-submodules", "--template=", "--", asked.url, "."]
+    disk = Disk([str(layout.root), work], Config.read(str(layout.config)).disk_bytes)
+    end = time.monotonic() + asked.seconds
+    with layout.git_said.open("w+b") as said:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our words, and an address that was looked at
+                ["git", *words],  # noqa: S607 - the sandbox's own
+                cwd=work,
+                env=_git_environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+        except OSError as error:
+            return {"failed": "broken", "said": f"git: {error.strerror}"}
+        why = _watch_git(process, disk, end)
+        said.seek(max(0, said.seek(0, os.SEEK_END) - MAX_STDERR))
+        heard = said.read(MAX_STDERR).decode("utf-8", "replace").strip()
+    return (
+        {"failed": why, "said": heard.replace(asked.url, asked.origin).replace(asked.token, "[secret]")}
+        if why
+        else None
+    )
+
+
+def _watch_git(process: subprocess.Popen[bytes], disk: Disk, end: float) -> str:
+    """Wait for git, for as long as there are time and room; why it did not succeed, or ""."""
+    while True:
+        try:
+            status = process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            why = "size" if disk.percent() >= _WARN_AT[0] else "time" if time.monotonic() > end else ""
+            if why:
+                for pid in {process.pid, *_descendants(_process_table(), process.pid)}:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                process.wait()
+                return why
+        else:
+            disk.measure()
+            return "size" if disk.percent() >= _WARN_AT[0] else "broken" if status else ""
+
+
+def _code(work: Path) -> list[str]:
+    """What is in a repository that Claude Code would run, or obey."""
+    settings = [work / ".claude" / name for name in ("settings.json", "settings.local.json")]
+    prompts = [work / ".claude" / name for name in ("commands", "skills", "agents")]
+    found = {
+        "settings": any(map(os.path.lexists, settings)),
+        "mcp": os.path.lexists(work / ".mcp.json"),
+        "prompts": any(map(os.path.lexists, prompts)),
+    }
+    return [name for name, there in found.items() if there]
+
+
 def _write_beneath(root: str, parts: Sequence[str], payload: bytes, mode: int) -> None:
     with _directory_beneath(root, parts[:-1], create=True) as directory:
         temporary = f".{parts[-1][:200]}.{os.getpid()}"
@@ -1070,11 +1419,20 @@ def command_get(layout: Layout, options: argparse.Namespace) -> None:
 
 
 def command_collect(layout: Layout, _: argparse.Namespace) -> None:
-    """Write a tar of what the session made: `work/…`, `transcript.jsonl`, and the names of what is too large for it."""
+    """Write a tar of what the session made: `work/…`, `transcript.jsonl`, and the names of what is too large for it.
+
+    Of a repository that was cloned, `changes.patch` instead: what differs from the commit that was.
+    """
     status, left = _read_json(layout.status), MAX_COLLECTED
     too_large: list[str] = []
+    work = status.get("work", "")
+    changes = _changes(layout, work)
     with os.fdopen(1, "wb", closefd=False) as out, tarfile.open(fileobj=out, mode="w|") as tar:
-        for path, name in [*_transcripts(status), *_made_files(status.get("work", ""))]:
+        if changes:
+            _add_to_tar(tar, "changes.patch", changes)
+            left -= len(changes)
+        made = _made_files(work, _since(layout)) if changes is None else []
+        for path, name in [*_transcripts(status), *made]:
             with contextlib.suppress(OSError):
                 size = os.lstat(path).st_size
                 if size > min(left, MAX_COLLECTED_FILE):
@@ -1100,14 +1458,65 @@ def _transcripts(status: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(path), "transcript.jsonl") for path in sorted(found, key=lambda path: path.stat().st_mtime)][-1:]
 
 
-def _made_files(work: str) -> list[tuple[str, str]]:
-    """The regular files below `work` that somebody made by hand: no repository's insides, no installed packages."""
+def _since(layout: Layout) -> int:
+    """When a clone was whole (ns): files that were not touched since are not of the session's making. 0 without one."""
+    with contextlib.suppress(OSError):
+        return layout.cloned.stat().st_ctime_ns
+    return 0
+
+
+def _changes(layout: Layout, work: str) -> bytes | None:
+    """A patch from the commit that was cloned to the workspace as it is; None where there is none, or git cannot make it."""
+    commit = _read_json(layout.cloned).get("commit")
+    if not commit:
+        return None
+    index = layout.root / "collect.index"
+    quiet = _git_environment({"core.fsmonitor": "false", "core.hooksPath": os.devnull})
+    environment = dict(quiet, GIT_INDEX_FILE=str(index))
+    try:
+        with contextlib.suppress(FileNotFoundError):  # with it, what was not touched is not read again
+            index.write_bytes(Path(work, ".git", "index").read_bytes())
+        said: bytes | None = b""
+        for words in (["add", "--all"], ["diff", "--cached", "--binary", "--no-ext-diff", "--no-textconv", commit]):
+            said = None if said is None else _git_says(work, environment, words)
+    except OSError:
+        return None
+    finally:
+        with contextlib.suppress(OSError):
+            index.unlink()
+    return said
+
+
+def _git_says(work: str, environment: dict[str, str], words: Sequence[str]) -> bytes | None:
+    """All that git says; None when it fails, takes long, or says more than a patch may have. Raises OSError."""
+    with subprocess.Popen(  # noqa: S603 - our words, and a commit that git has named
+        ["git", *words],  # noqa: S607 - the sandbox's own
+        cwd=work,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as git:
+        assert git.stdout is not None
+        end = threading.Timer(_GIT_SECONDS, git.kill)
+        end.start()
+        said = git.stdout.read(MAX_PATCH + 1)
+        if len(said) > MAX_PATCH:
+            git.kill()
+        status = git.wait()
+        end.cancel()
+    return said if status == 0 else None
+
+
+def _made_files(work: str, since: int = 0) -> list[tuple[str, str]]:
+    """The regular files below `work` that somebody made by hand, after `since` (ns): no repository's insides, no packages."""
     made: list[tuple[str, str]] = []
     for folder, folders, names in os.walk(work):
         folders[:] = sorted(set(folders) - {".git", ".venv", "node_modules", "__pycache__"})
         for name in sorted(names):
             path = str(Path(folder, name))
-            if stat.S_ISREG(os.lstat(path).st_mode):
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode) and found.st_ctime_ns > since:
                 made.append((path, str(Path("work", os.path.relpath(path, work)))))
     return made
 
@@ -1249,6 +1658,7 @@ def _parser() -> argparse.ArgumentParser:
     put = add("put", command_put, fenced=True)
     put.add_argument("path", metavar="PATH")
     put.add_argument("--mode", type=lambda text: int(text, 8) & 0o777, default=0o600)
+    add("clone", command_clone, fenced=True)
     add("unpack", command_unpack, fenced=True).add_argument("path", metavar="PATH")
     add("get", command_get, fenced=False).add_argument("path", metavar="PATH")
     add("collect", command_collect, fenced=False)
@@ -1286,7 +1696,7 @@ def _execute(options: argparse.Namespace) -> None:
     layout = Layout(directory)
     if options.command not in _EVEN_WITHOUT_SUPERVISOR and not layout.alive():
         raise Refused(NOT_RUNNING, f"no supervisor runs in {layout.root}")
-    if options.command not in (command_run, command_follow):
+    if options.command not in (command_run, command_follow, command_clone):
         signal.alarm(_COMMAND_SECONDS)
     try:
         options.command(layout, options)

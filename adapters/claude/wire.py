@@ -207,11 +207,12 @@ class PermissionQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """A permission as it is sealed in the log: what people see, and what an answer must echo.
 
     `shown` is what is asked for, in the form it would run: nothing of it is left out, unless `cut` says how many
-    characters are. `suggestions` are the CLI's own, for "always".
+    characters are. `language` is its language, as a block of code names it. `suggestions` are the CLI's own, for "always".
     """
 
     tool: str
     shown: str
+    language: str = ""
     cut: int = 0
     title: str = ""
     reason: str = ""

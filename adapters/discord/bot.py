@@ -103,6 +103,11 @@ class Connection:
             return None
         return max((0.0 if math.isnan(shard.heartbeat_latency) else shard.heartbeat_latency) for shard in shards)
 
+    def failed(self, target: str, what: str, error: Exception) -> None:
+        """The engine met an error, as `engine.supervisor.World` tells it."""
+        if what == "log" and isinstance(error, TryAgain):
+            self.ingress.stuck(target.partition(":")[2])
+
     async def watch(self) -> None:
         """Returns never, raises GiveUp when Discord ends the connection for good; hikari comes back from everything else."""
         await self._listening.wait()

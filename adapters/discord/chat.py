@@ -9,18 +9,19 @@ from typing import Protocol
 
 from adapters.discord import notices, story
 from adapters.discord.acknowledging import Acknowledging
-from adapters.discord.errors import HasThread, UnknownInteraction, UnknownMessage
+from adapters.discord.errors import HasThread, Unacceptable, UnknownInteraction, UnknownMessage
+from adapters.discord.markdown import one_line, visible
 from adapters.discord.notices import asked_at
 from adapters.discord.options import Options
 from adapters.discord.pace import Pace
-from adapters.discord.render import Button, start_again, status
+from adapters.discord.render import Button, start_again, status, used
 from adapters.discord.rest import Rest
 from adapters.discord.texts import texts
 from adapters.discord.writer import Desk, Writer, nonce
 from engine import running
 from engine.evolve import fold
 from engine.guild import Guild, Notice
-from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain
+from engine.ports import EffectContext, EventLog, File, GiveUp, Keyring, TryAgain, Usage
 from engine.session import Reply, Session
 from schema.events import AccessAsked, AccessDecided, Received
 
@@ -36,6 +37,8 @@ talk among people would be.
 """
 
 _TRANSCRIPT = "transcript.jsonl"
+
+_SUBJECT = 60  # characters of a prompt that name a thread; Discord takes 100 in all
 
 _NONCE_LIFE = 120_000_000
 """µs in which Discord surely remembers a nonce; "a few minutes" by its documentation."""
@@ -92,12 +95,24 @@ class DiscordChat:
         return await self._rest.create(session.channel, content, nonce=mark, urgency=Pace.URGENT)
 
     async def open_thread(self, session: Session) -> str:
-        """A thread that is made of a message has the message's id."""
-        name = texts(session.locale)("thread-name", person=session.id[-4:])
+        """Named after what was asked for, where Discord takes that. A thread that is made of a message has the message's id."""
+        say = texts(session.locale)
+        about = [words for words in (await self._subject(session), session.id[-4:]) if words]
         try:
-            return await self._rest.open_thread(session.channel, session.starter_message, name)
+            with suppress(Unacceptable):
+                return await self._rest.open_thread(
+                    session.channel, session.starter_message, say("thread-name", about=about[0])
+                )
+            return await self._rest.open_thread(
+                session.channel, session.starter_message, say("thread-name", about=about[-1])
+            )
         except HasThread:
             return session.starter_message
+
+    async def _subject(self, session: Session) -> str:
+        """The beginning of the prompt that is there already; "" when there is none, or its text was erased."""
+        text = await self._desk.keyring.open(session.queue[0].text) if session.queue else None
+        return one_line(visible(text or ""), _SUBJECT)
 
     async def show(self, context: EffectContext) -> None:
         """Bring the thread up to date."""
@@ -111,13 +126,13 @@ class DiscordChat:
 
     # --- private answers ---------------------------------------------------------------------------------------------
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
         """By the interaction it answers; a message by a reaction, and in words where its author can do something about it."""
         asked = await self._asked(reply.to)
         if asked is None:
             return True
         try:
-            return await self._tell(session, reply, asked)
+            return await self._tell(session, reply, asked, usage)
         except GiveUp:
             return False
 
@@ -134,7 +149,7 @@ class DiscordChat:
             case _:
                 return None
 
-    async def _tell(self, session: Session, reply: Reply, asked: Received) -> bool:
+    async def _tell(self, session: Session, reply: Reply, asked: Received, usage: Usage | None) -> bool:
         refused = reply.what.startswith("refused-")
         match asked.what:
             case "edit" if reply.what in _EXPLAINED:
@@ -153,7 +168,8 @@ class DiscordChat:
             case "component" if not refused and self._is_seen(session, reply, asked):
                 return True
             case _:
-                words = await self._story(session, reply) if reply.what == "audit" else self._words(session, reply)
+                story_asked = reply.what == "audit"
+                words = await self._story(session, reply) if story_asked else self._words(session, reply, usage)
                 return await self._whisper(asked, words)
 
     @staticmethod
@@ -202,7 +218,7 @@ class DiscordChat:
         texts_of = {box: await self._desk.keyring.open(box) for box in story.boxes(events)}
         return story.tell(events, texts_of, texts(reply.locale))
 
-    def _words(self, session: Session, reply: Reply) -> str:
+    def _words(self, session: Session, reply: Reply, usage: Usage | None) -> str:
         say = texts(reply.locale)
         if reply.what != "status":
             return say(reply.what, thread=session.thread, detail=reply.detail)
@@ -213,6 +229,8 @@ class DiscordChat:
             lines.append(say("head-shared"))
         if session.tasks:
             lines.append(say("status-tasks", count=session.tasks))
+        if usage:
+            lines.append(used(usage, say))
         return "\n".join([*lines, say("status-queue", count=len(session.queue))])
 
     # --- a server ----------------------------------------------------------------------------------------------------
@@ -254,6 +272,10 @@ class DiscordChat:
                 return message
         name = nonce(guild.id, notice.part + message, 0)
         return await self._rest.create(channel, content, nonce=name, buttons=buttons, mention=notice.to)
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        """As Discord has it; it tells bots of our kind of nobody who leaves."""
+        return await self._rest.is_member(guild, person)
 
     async def _left_behind(self, channel: str, guild: Guild, notice: Notice, content: str) -> str:
         """A message that was posted, and whose id we never got."""

@@ -10,6 +10,7 @@ from hikari.api import RESTClient, SlashCommandBuilder
 
 from adapters.discord.errors import discord_call
 from adapters.discord.texts import texts
+from engine.repos import LONGEST
 
 PROMPT_LIMIT = 6000  # Discord's for a string option
 
@@ -25,12 +26,20 @@ def build(client: RESTClient) -> SlashCommandBuilder:
         is_required=False,
         max_length=PROMPT_LIMIT,
     )
+    repo = option(
+        type=kind.STRING,
+        name="repo",
+        description=_english("cmd-start-repo"),
+        description_localizations=_japanese("cmd-start-repo"),
+        is_required=False,
+        max_length=LONGEST,
+    )
     command = client.slash_command_builder("claude", _english("cmd-claude"))
     command.set_description_localizations(_japanese("cmd-claude"))
     command.set_integration_types([hikari.ApplicationIntegrationType.GUILD_INSTALL])
     command.set_context_types([hikari.ApplicationContextType.GUILD])
     for name in ("start", "stop", "status", "share", "unshare", "close", "audit", "members", "sessions"):
-        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", [prompt] if name == "start" else []))
+        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", [prompt, repo] if name == "start" else []))
     person = option(
         type=kind.USER,
         name="person",

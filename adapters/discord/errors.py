@@ -25,6 +25,10 @@ class UnknownChannel(GiveUp):
     """Raised when a channel or thread is not there (any more)."""
 
 
+class UnknownMember(GiveUp):
+    """Raised when somebody is not in a server (any more)."""
+
+
 class Forbidden(GiveUp):
     """Raised when a permission is missing."""
 
@@ -48,7 +52,9 @@ class Locked(GiveUp):
 # Discord's error codes (`notes/discord.md` §5, §6)
 _BY_CODE: dict[int, type[GiveUp | TryAgain]] = {
     10003: UnknownChannel,
+    10007: UnknownMember,
     10008: UnknownMessage,
+    10013: UnknownMember,  # nobody has that id
     10015: UnknownInteraction,
     10062: UnknownInteraction,
     30046: TryAgain,  # too many edits of messages older than an hour

@@ -20,8 +20,9 @@ from adapters.discord.arrivals import LARGEST_PASTE, Arrival, Payload, Seen
 from adapters.discord.chat import Tokens
 from adapters.discord.errors import Forbidden, UnknownChannel, discord_call
 from adapters.discord.options import Options
+from adapters.discord.outage import Outage
 from adapters.discord.pace import PAGE_REQUESTS, Pace
-from adapters.discord.texts import LANGUAGES, texts
+from adapters.discord.texts import texts
 from engine.ports import Committed, Duplicate, EngineError, EventLog, Keyring, TryAgain
 from projections.exact import MESSAGES, SERVERS, THREADS
 from schema.envelope import Append, Draft, Write
@@ -60,6 +61,7 @@ class Ingress:
         self._tokens = tokens
         self._pace = pace
         self._acknowledging = acknowledging
+        self._outage = Outage(bot, log, pace)
         self._guilds = options.guilds
         self._asks_owner = not options.owners
         self._incarnation = options.incarnation
@@ -72,7 +74,6 @@ class Ingress:
         self._behind: set[str] = set()
         self._fell_behind = anyio.Event()
         self._order: dict[str, anyio.Lock] = {}
-        self._waiting: set[str] = set()
 
     async def open(self) -> None:
         """Learn which threads are ours, then listen."""
@@ -82,7 +83,12 @@ class Ingress:
         self._bot.event_manager.subscribe(hikari.ShardPayloadEvent, self._payload)
 
     async def run(self) -> None:
-        """Catch up with threads as they fall behind, the newest first, for ever."""
+        """Catch up with threads as they fall behind, the newest first, and tell those that are stuck, for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._outage.run)
+            tasks.start_soon(self._read_late)
+
+    async def _read_late(self) -> None:
         while True:
             await self._fell_behind.wait()
             self._fell_behind = anyio.Event()
@@ -106,6 +112,12 @@ class Ingress:
         self._threads[thread] = session
         self._made.discard(thread)
         self._fall_behind({thread})
+
+    def stuck(self, session: str) -> None:
+        """What happens in a session cannot be recorded: people are told when that goes on."""
+        for thread, bound in self._threads.items():
+            if bound == session:
+                self._outage.stuck(thread)
 
     def _fall_behind(self, threads: set[str]) -> None:
         self._behind |= threads
@@ -318,27 +330,10 @@ class Ingress:
                 log_line.warning("record", key=arrival.key, error=str(error))
                 if isinstance(error, TryAgain):
                     if arrival.what == "message":
-                        await self._quietly(self._say_that_it_waits, arrival)
+                        await self._outage.tell(arrival.channel)
                     await anyio.sleep(_AGAIN_SECONDS)
                     continue
-            self._waiting.discard(arrival.channel)
             return
-
-    async def _say_that_it_waits(self, arrival: Arrival) -> None:
-        """Once a thread, until it goes on there. In every language, for whose thread it is only the database knows."""
-        if arrival.channel in self._waiting:
-            return
-        words = "\n".join(texts(name)("waiting-for-database") for name in LANGUAGES)
-        async with self._pace.slot(Pace.URGENT), discord_call("posting a message"):
-            await self._bot.rest.create_message(
-                int(arrival.channel),
-                words,
-                nonce=f"away-{arrival.discord_id}",
-                user_mentions=False,
-                role_mentions=False,
-                mentions_everyone=False,
-            )
-        self._waiting.add(arrival.channel)
 
     async def _record(self, arrival: Arrival) -> None:
         """Have it in the log, by us or before. Raises TryAgain, GiveUp (this person's texts are not kept any more)."""

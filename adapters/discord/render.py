@@ -13,6 +13,7 @@ from adapters.discord.markdown import block, inline_code, one_line, plain, said,
 from adapters.discord.split import Piece, split
 from adapters.discord.texts import Texts
 from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, QueuedCard, TurnCard
+from engine.ports import Usage
 from engine.session import Phase, Session
 from schema import facts as f
 from schema.sealed import Sealed
@@ -96,6 +97,7 @@ class Question(msgspec.Struct):
 
     tool: str = ""
     shown: str = ""
+    language: str = ""
     cut: int = 0
     title: str = ""
     reason: str = ""
@@ -159,15 +161,38 @@ def status(session: Session, say: Texts) -> str:  # noqa: PLR0911 - one return p
             return say("head-waiting", place=session.place)
         case Phase.NEW | Phase.REQUESTED | Phase.WAITING:
             return say("head-asking")
-        case Phase.LOST if session.lost == "passed":
-            return say("head-passed")
+        case Phase.LOST if session.lost in {"passed", "repo"}:
+            return say("head-passed" if session.lost == "passed" else "head-uncloned")
         case Phase.PROVISIONING:
             failure = session.failures.get("attach")
-            return say("head-retrying", attempt=failure.attempt) if failure else say("head-provisioning")
+            if failure:
+                return say("head-retrying", attempt=failure.attempt)
+            return say("head-cloning" if session.repo else "head-provisioning")
         case Phase.READY if session.gave_up:
             return say("head-broken")
         case phase:
             return say(f"head-{phase}")
+
+
+def used(usage: Usage, say: Texts) -> str:
+    """What is known of what a sandbox uses, in one line."""
+    disk = say("status-disk", percent=usage.disk)
+    return say("status-usage", parts=" · ".join([*_memory(usage, say), disk, *_cpu(usage, say)]))
+
+
+def _memory(usage: Usage, say: Texts) -> Iterator[str]:
+    memory, limit = usage.memory, usage.memory_limit
+    if memory is not None and limit:
+        yield say("status-memory", used=memory >> 20, limit=limit >> 20, percent=100 * memory // limit)
+    elif memory is not None:
+        yield say("status-memory-bare", used=memory >> 20)
+
+
+def _cpu(usage: Usage, say: Texts) -> Iterator[str]:
+    if usage.cpu is not None and usage.cpu_limit:
+        yield say("status-cpu", percent=100 * usage.cpu // usage.cpu_limit)
+    elif usage.cpu is not None:
+        yield say("status-cpu-core", percent=usage.cpu // 10)
 
 
 def _head(session: Session, say: Texts) -> View:
@@ -180,7 +205,7 @@ def _head(session: Session, say: Texts) -> View:
     if session.shared:
         lines.append(say("head-shared"))
     if session.ready and session.open_walls:
-        lines.append(say("head-open-walls", walls=_walls(session.open_walls, say)))
+        lines.append(say("head-open-walls", walls=walls(session.open_walls, say)))
     elif session.ready and not session.isolated:
         lines.append(say("head-unwalled"))
     if session.closing or session.closed:
@@ -248,6 +273,8 @@ def _fact(fact: f.Fact, opened: Open, say: Texts) -> str:  # noqa: PLR0911 - one
             return _notice(f"notice-{fact.what}", opened(fact.text), say) + "\n"
         case f.DiskFilled():
             return say("disk-stopped" if fact.stopped else "disk-filled", percent=fact.percent) + "\n"
+        case f.MemoryFilled():
+            return say("memory-filled", percent=fact.percent) + "\n"
         case f.Skipped() if fact.what != "unknown":
             return say.either(f"skipped-{fact.what}", "skipped-broken") + "\n"
         case _:
@@ -280,7 +307,10 @@ def _ask(card: AskCard, session: Session, opened: Open, say: Texts) -> View:
     except msgspec.MsgspecError:
         question = Question(tool=card.tool, shown=say("ask-erased"))
     asker = card.mention or session.starter
-    lines = [say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)), block(visible(question.shown))]
+    lines = [
+        say("ask-title", person=asker, tool=plain(question.tool or card.tool, 80)),
+        block(visible(question.shown), question.language),
+    ]
     if question.cut:
         lines.append(say("ask-cut", count=question.cut))
     if question.reason:
@@ -332,7 +362,11 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
         case "sandbox-lost":
             detail = say.either(f"lost-{card.detail}", "lost-gone")
         case "sandbox-unwalled":
-            detail = _walls(card.detail.split(), say)
+            detail = walls(card.detail.split(), say)
+        case "repo-failed":
+            detail = say.either(f"repo-{card.detail}", "repo-broken")
+        case "repo-trusted" | "repo-untrusted":
+            detail = " · ".join(say.either(f"code-{code}", "code-settings") for code in card.detail.split())
         case _:
             detail = plain(card.detail)
     told = say(f"note-{card.what}", person=card.mention, detail=detail)
@@ -345,9 +379,9 @@ def _note(card: NoteCard, opened: Open, say: Texts) -> str:
 # --- small things ----------------------------------------------------------------------------------------------------
 
 
-def _walls(walls: Iterable[str], say: Texts) -> str:
+def walls(names: Iterable[str], say: Texts) -> str:
     """What is behind each of them."""
-    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in walls)
+    return " · ".join(say.either(f"wall-{wall}", "wall-outside") for wall in names)
 
 
 def _button(session: Session, say: Texts, kind: str, about: str = "", *, style: str = "secondary") -> Button:

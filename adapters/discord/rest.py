@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+import anyio
 import hikari
 import msgspec
 from hikari.api import MessageActionRowBuilder, RESTClient
 
-from adapters.discord.errors import Archived, discord_call
+from adapters.discord.errors import Archived, UnknownMember, discord_call
 from adapters.discord.pace import PAGE_REQUESTS, Bursts, Pace
 from adapters.discord.render import Button
 from engine.ports import File
@@ -22,6 +23,7 @@ _STYLES: dict[str, hikari.InteractiveButtonTypesT] = {
 _ARCHIVE_AFTER = timedelta(days=7)
 """The longest that Discord offers."""
 _PAGE = 100
+_MEMBER_SECONDS = 5.0
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +164,16 @@ class Rest:
         async with self._pace.slot(), discord_call("reading a channel"):
             found = await self._client.fetch_channel(int(channel))
         return str(found.guild_id) if isinstance(found, hikari.GuildChannel) else ""
+
+    async def is_member(self, server: str, person: str) -> bool:
+        """Whether somebody is in a server. Raises TryAgain after some seconds, for an owner waits for it."""
+        try:
+            async with self._pace.slot(Pace.URGENT), discord_call("looking for a member"):
+                with anyio.fail_after(_MEMBER_SECONDS):
+                    await self._client.fetch_member(int(server), int(person))
+        except UnknownMember:
+            return False
+        return True
 
     async def answer(self, token: str, content: str, buttons: Sequence[Button] = ()) -> None:
         """Fill in the answer that was deferred; only the person sees it."""

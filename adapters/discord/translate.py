@@ -12,6 +12,7 @@ import structlog
 from adapters.discord import custom_ids
 from adapters.discord.texts import texts
 from engine import commands as c
+from engine import repos
 from engine.ports import GiveUp, Keyring
 from schema.envelope import Recorded
 from schema.events import Received
@@ -137,10 +138,11 @@ def _slash(received: Received, payload: Payload, seal: Seal) -> c.Command:  # no
     sub = payload.data.options[0] if payload.data and payload.data.options else _Option()
     match sub.name:
         case "start":
-            given = next((one.value for one in sub.options if one.name == "prompt"), None)
-            text = _text(str(given), seal) if given is not None else None
+            given = {one.name: str(one.value) for one in sub.options if one.value is not None}
+            text = _text(given["prompt"], seal) if "prompt" in given else None
             prompt = received.discord_id if text else ""
-            return c.Start(guild=received.guild, channel=received.channel, prompt=prompt, text=text)
+            repo = _repo(given["repo"], seal) if "repo" in given else None
+            return c.Start(guild=received.guild, channel=received.channel, prompt=prompt, text=text, repo=repo)
         case "stop":
             return c.Stop()
         case "status":
@@ -204,6 +206,11 @@ def _text(said: str, seal: Seal) -> c.Text:
     """Sealed, and without what no program takes: NUL, and halves of surrogate pairs. Only white space counts as nothing."""
     clean = said.replace("\0", "").encode("utf-8", "replace").decode()
     return c.Text(sealed=seal(clean), size=len(clean) if clean.strip() else 0)
+
+
+def _repo(said: str, seal: Seal) -> c.Repo:
+    found = repos.read(said)
+    return c.Repo(sealed=seal(found.address), host=found.host) if found else c.Repo(sealed=seal(""), host="")
 
 
 def read(raw: str) -> Payload:

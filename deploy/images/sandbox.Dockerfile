@@ -18,7 +18,8 @@ RUN apt-get update -qq \
 RUN groupadd --gid 1000 agent \
     && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /sandbox/home agent \
     && mkdir --parents /sandbox/home /sandbox/work /sandbox/state \
-    && chown -R 1000:1000 /sandbox
+    && chown -R 1000:1000 /sandbox \
+    && git config --system safe.directory /sandbox/work
 COPY --from=cli --chmod=755 /sdk/claude_agent_sdk/_bundled/claude /usr/local/bin/claude
 COPY --chmod=644 adapters/claude/supervisor.py /opt/discord-claude/supervisor.py
 ENV HOME=/sandbox/home LANG=C.UTF-8 SUPERVISOR_DIR=/sandbox/state

@@ -77,6 +77,12 @@ async def test_probes_and_metrics_tell_how_the_bot_is(tmp_path: Path) -> None:
         assert told["discord_claude_slots", "held"] == 1
         assert told["discord_claude_slots", "limit"] == 3
         assert told["discord_claude_discord_up",] == 1
+        assert [
+            value > 1 << 20 for (name, *_), value in told.items() if name == "discord_claude_sandbox_memory_bytes"
+        ] == [True]
+        assert [value < 1 for (name, *_), value in told.items() if name == "discord_claude_sandbox_disk_ratio"] == [
+            True
+        ]
         assert thread not in await bot.text("metrics")
         playground.postgres.kill()
         missing = await bot.until(503)

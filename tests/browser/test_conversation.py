@@ -1,45 +1,13 @@
 """The main conversation, clicked through by two people, on the real bot; the bot and the local Discord die in the middle."""
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from adapters.local.script import LANGUAGES
+from tests.browser.hands import begin, button, press, say, sees
 from tests.browser.windows import NARROW, SECONDS, WIDE, Everything, windows
 
 pytestmark = [pytest.mark.cli, pytest.mark.timeout(300)]
-
-
-async def _begin(page: Page, prompt: str) -> None:
-    """As somebody would: a slash, the first of what is offered, its option, Enter."""
-    await page.locator("#text").fill("/claude sta")
-    await page.locator("#picker [role=option]").first.click()
-    await page.locator("#option_prompt").fill(prompt)
-    await page.keyboard.press("Enter")
-    await expect(page.locator("#title")).to_contain_text("Claude ·", timeout=SECONDS)
-
-
-async def _say(page: Page, text: str) -> None:
-    await page.locator("#text").fill(text)
-    await page.keyboard.press("Enter")
-
-
-def _button(page: Page, label: str) -> Locator:
-    return page.get_by_role("button", name=label, exact=True).last
-
-
-async def _press(page: Page, label: str) -> None:
-    """Until the bot hears it: what is pressed while it is away fails, is said to have failed, and may be pressed again."""
-    await expect(_button(page, label)).to_be_visible(timeout=SECONDS)
-    article = page.locator(f"#{await page.locator('article', has=_button(page, label)).last.get_attribute('id')}")
-    while True:
-        await _button(page, label).click()
-        await expect(article.locator("[aria-busy]")).to_have_count(0, timeout=SECONDS)
-        if not await article.locator(".failed").count():
-            return
-
-
-async def _sees(page: Page, words: str) -> None:
-    await expect(page.locator("article", has_text=words).last).to_be_visible(timeout=SECONDS)
 
 
 async def _texts(page: Page) -> list[str]:
@@ -64,38 +32,40 @@ async def test_two_people_and_a_session(
     lines = LANGUAGES[language]
     async with windows(browser, everything.page) as opened:
         mine = await opened.open(owner, size, scheme)
-        await _begin(mine, lines.write)
+        await begin(mine, lines.write)
         theirs = await opened.open("carol", where=f"#{mine.url.partition('#')[2]}")
 
         # both see the question; a stranger may not answer it, and is told so alone
-        await _sees(mine, "haiku.txt")
-        await _press(theirs, lines.allow)
+        await sees(mine, "haiku.txt")
+        await press(theirs, lines.allow)
         refused = theirs.locator("article.private", has_text="You are not a member here")
         await expect(refused).to_be_visible(timeout=SECONDS)
         await expect(mine.locator("article.private", has_text="not a member")).to_have_count(0)
         await refused.get_by_role("button", name="Dismiss message").click()
         await expect(refused).to_have_count(0)
-        await _press(mine, lines.allow)
-        await _sees(mine, lines.done)
+        await press(mine, lines.allow)
+        await sees(mine, lines.done)
+        # the button that is looked for below is that of the next question
+        await expect(button(mine, lines.always)).to_have_count(0, timeout=SECONDS)
 
         # the bot dies, then Discord itself: the page comes back, and nothing is missing
         everything.kill("adapters.cli run")
-        await _say(mine, lines.run)
-        await expect(_button(mine, lines.always)).to_be_visible(timeout=SECONDS)
+        await say(mine, lines.run)
+        await expect(button(mine, lines.always)).to_be_visible(timeout=SECONDS)
         everything.kill("adapters.local.discord")
         await expect(mine.locator("#banner")).to_be_visible()
         await expect(mine.locator("#banner")).to_be_hidden(timeout=SECONDS)
-        await _press(mine, lines.always)
+        await press(mine, lines.always)
         await expect(mine.locator("article", has_text="3 passed").last).to_contain_text(lines.done, timeout=SECONDS)
 
-        await _say(mine, lines.slow)
-        await expect(_button(mine, lines.stop)).to_be_visible(timeout=SECONDS)
-        await _say(mine, lines.queued)
-        await _press(mine, lines.stop)
-        await _sees(mine, lines.stopped)
+        await say(mine, lines.slow)
+        await expect(button(mine, lines.stop)).to_be_visible(timeout=SECONDS)
+        await say(mine, lines.queued)
+        await press(mine, lines.stop)
+        await sees(mine, lines.stopped)
         await expect(mine.locator("article", has_text=lines.hello).last).to_contain_text(lines.done, timeout=SECONDS)
 
-        await _say(mine, "/claude close")
+        await say(mine, "/claude close")
         await expect(mine.locator("#messages")).to_contain_text("changes.patch", timeout=SECONDS)
         await expect(theirs.locator("#messages")).to_contain_text("changes.patch", timeout=SECONDS)
         assert await _texts(theirs) == await _texts(mine)

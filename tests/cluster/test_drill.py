@@ -6,20 +6,16 @@ in an order that the seed tells. Pods are counted from outside of the bot, in a 
 
 import os
 import random
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from adapters.kubernetes.api import Api, connect
-from adapters.kubernetes.playground import NAMESPACE
-from adapters.local.discord.people import Person, buttons, open_people
-from adapters.playground import DATABASE, Options, Playground, open_playground
-from adapters.postgres.event_log import open_log
-from engine import slots
-from schema import events as e
+from adapters.kubernetes.api import Api
+from adapters.local.discord.people import Person, buttons
+from adapters.playground import Playground
+from tests.cluster.playing import PODS, Watched, close, open_play
 from tests.clusters import find_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.cli]
@@ -28,26 +24,6 @@ STARTS = int(os.environ.get("DRILL_STARTS") or 3)
 SEED = int(os.environ.get("DRILL_SEED") or random.randrange(1_000_000))
 SLOTS = 2
 SECONDS = 120 + 30 * STARTS
-PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-
-
-class Watched:
-    """The pods of the namespace, as they come and go."""
-
-    def __init__(self, api: Api) -> None:
-        self.now: set[str] = set()
-        self.most = 0
-        self._api = api
-
-    async def follow(self) -> None:
-        async with aclosing(self._api.watch(PODS, "watch the pods", [])) as events:
-            async for event in events:
-                name = event["object"]["metadata"].get("name", "")
-                if event["type"] == "ADDED":
-                    self.now.add(name)
-                elif event["type"] == "DELETED":
-                    self.now.discard(name)
-                self.most = max(self.most, len(self.now))
 
 
 class Drill:
@@ -96,70 +72,28 @@ async def converse(person: Person, thread: str) -> None:
             await person.say(thread, "Say hello")
 
 
-async def close(person: Person, thread: str) -> None:
-    """A command that a dying bot did not answer is given again."""
-    while not await _answered(person, await person.slash("claude", "close", channel=thread)):
-        pass
-    await person.wait_message(thread, lambda one: "is closed" in one["content"], "the end", SECONDS)
-
-
-async def _answered(person: Person, asked: str) -> bool:
-    await person.wait(lambda: person.interaction(asked) != "waiting", "an answer to a command", SECONDS)
-    return person.interaction(asked) == "answered"
-
-
 @pytest.mark.timeout(SECONDS + 60)
 async def test_all_are_served_in_order_with_no_pod_too_many_whatever_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     print(f"DRILL_SEED={SEED} DRILL_STARTS={STARTS}")
-    cluster = find_cluster()
-    for name, value in {"KUBECONFIG": str(cluster.kubeconfig), "SANDBOX_IMAGE": cluster.image}.items():
-        monkeypatch.setitem(os.environ, name, value)
-    options = Options(folder=tmp_path / "p", kubernetes=True, max_sandboxes=SLOTS)
-    async with (
-        connect(cluster.kubeconfig) as api,
-        open_playground(options, lambda _: None) as playground,
-        open_people(playground.discord) as people,
-        anyio.create_task_group() as tasks,
-    ):
-        watched = Watched(api)
-        tasks.start_soon(watched.follow)
-        quota = f"/api/v1/namespaces/{NAMESPACE}/resourcequotas/sandboxes"
-        more = {"spec": {"hard": {"pods": "50"}}}
-        await api.request("PATCH", quota, "allow more pods", body=more, kind="application/merge-patch+json")
-        drill = Drill(playground, watched, api)
-        alice, channel = people["alice"], playground.discord["channel_id"]
+    async with open_play(find_cluster(), tmp_path, monkeypatch, slots=SLOTS) as play:
+        drill = Drill(play.playground, play.watched, play.api)
+        alice = play.alice
         threads: list[str] = []
         for _ in range(STARTS):
-            await alice.slash("claude", "start", channel=channel, prompt="Say hello")
-            threads.append(await alice.wait_thread(channel, threads, SECONDS))
+            await alice.slash("claude", "start", channel=play.channel, prompt="Say hello")
+            threads.append(await alice.wait_thread(play.channel, threads, SECONDS))
 
         async def whole(thread: str) -> None:
             await converse(alice, thread)
             await drill.strike()
-            await close(alice, thread)
+            await close(alice, thread, SECONDS)
 
         with anyio.fail_after(SECONDS):
             async with anyio.create_task_group() as conversations:
                 for thread in threads:
                     conversations.start_soon(whole, thread)
-            while watched.now:
-                await anyio.lowlevel.checkpoint()
-        print(f"died: {drill.died}; pods at once, at most: {watched.most}")
-        await _balanced(playground)
-        assert watched.most == SLOTS
-        tasks.cancel_scope.cancel()
-
-
-async def _balanced(playground: Playground) -> None:
-    """What the log says of it all: first come, first served; nobody holds or awaits anything; nothing leaked."""
-    async with open_log(playground.postgres.dsn(DATABASE), replica=False) as log:
-        recorded = await log.read_stream("slots")
-    events = [one.event for one in recorded]
-    asked = [one.session for one in events if isinstance(one, e.Asked)]
-    assert [one.session for one in events if isinstance(one, e.Granted)] == asked
-    assert len(set(asked)) == STARTS
-    assert not [one for one in events if isinstance(one, e.LeakRemoved)]
-    state = slots.fold(recorded, slots.Slots())
-    assert (state.held, state.line) == ({}, ())
+            await play.balance(STARTS)
+        print(f"died: {drill.died}; pods at once, at most: {play.watched.most}")
+        assert play.watched.most == SLOTS

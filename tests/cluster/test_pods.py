@@ -63,6 +63,11 @@ def spec(reservation: str, *, command: str = "cat >/dev/null") -> SandboxSpec:
     return SandboxSpec(reservation=reservation, session="1", config=json.dumps(config).encode())
 
 
+def saying(text: str) -> bytes:
+    """A line that the supervisor takes."""
+    return json.dumps({"type": "user", "message": {"role": "user", "content": text}}).encode()
+
+
 async def run(sandbox: Sandbox, reservation: str, script: str) -> tuple[str, int]:
     with anyio.fail_after(SECONDS):
         async with sandbox.exec(reservation, ["sh", "-c", script]) as process:
@@ -240,6 +245,31 @@ async def test_a_disk_that_is_overfull_is_said(home: Home, tmp_path: Path) -> No
     assert await sandbox.list() == []
 
 
+FILLS = """python3 -I -c 'import json, sys
+kept = bytearray(b"x") * int(json.loads(sys.stdin.readline())["message"]["content"])
+sys.stdin.read()'"""
+
+
+async def test_memory_near_its_limit_is_marked_in_the_journal(home: Home, tmp_path: Path) -> None:
+    def small(pod: Any) -> None:
+        resources = pod["spec"]["containers"][0]["resources"]
+        resources["limits"]["memory"] = resources["requests"]["memory"] = "200Mi"
+
+    sandbox = home.changed(tmp_path, small)
+    await sandbox.start(spec("1-2", command=FILLS))
+    channel = SupervisorChannel(sandbox, "1-2", 1)
+    await channel.claim()
+    usage = await channel.usage()
+    assert (usage.memory_limit, usage.cpu_limit) == (200 << 20, 1000)
+    assert usage.memory
+    await channel.send("go", saying(str((182 << 20) - usage.memory)))
+    with anyio.fail_after(SECONDS):
+        async with aclosing(channel.follow(1, 0)) as lines:
+            marks = (json.loads(piece.line or b"{}") async for piece in lines)
+            marked = await anext(mark async for mark in marks if mark.get("event") == "memory")
+    assert 90 <= marked["percent"] <= 100
+
+
 async def test_the_older_protocol_knows_statuses_too_and_the_supervisor_needs_no_end_of_stdin(home: Home) -> None:
     await home.sandbox.start(spec("1-2"))
     pod = f"/api/v1/namespaces/{home.namespace}/pods/1-2"
@@ -271,8 +301,7 @@ async def test_a_journal_is_read_to_its_end_whatever_cuts_the_link(home: Home) -
     await home.sandbox.start(spec("1-2", command=PRINTS))
     channel = SupervisorChannel(home.sandbox, "1-2", 1)
     await channel.claim()
-    line = json.dumps({"type": "user", "message": {"role": "user", "content": "go"}}).encode()
-    assert await channel.send("go", line)
+    assert await channel.send("go", saying("go"))
     epoch, offset, found = 1, 0, list[int]()
     with anyio.fail_after(SECONDS):
         while len(found) < 3000:

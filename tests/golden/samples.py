@@ -4,8 +4,9 @@
 that must be: `payload` is exactly what the database holds, `fields` what this release reads in it.
 
 To add the files of new kinds:  .venv/bin/python tests/golden/samples.py
-It never touches a file that exists. When an upcaster changes what an old payload is read as, edit its `fields` by hand; a
-`payload` is never edited.
+It never touches a file that exists. A new field with a default: the sample that has it goes in front, for it is the one with
+every field now, and the one that was goes to the end. When an upcaster, or such a field, changes what an old payload is read as,
+edit its `fields` by hand; a `payload` is never edited.
 """
 
 import json

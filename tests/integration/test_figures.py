@@ -12,12 +12,14 @@ NAMES = {
     *("read_stream", "replay", "ack", "ack_burst_200", "idle_actor_bytes", "wake_up", "restart_1000", "line_to_edit"),
     *("rebuild", "exact_view", "follow_lag", "follow_lag_elsewhere", "state_at", "verify"),
 }
+PODS = {"pod", "pod_line"}
+"""Not measured here: they need a cluster."""
 PAGE = {"page_2000", "page_painted", "page_stream"}
 """Not measured here: what they do is what the tests of the browser do, and takes as long at any scale."""
 
 
 def test_every_figure_is_there() -> None:
-    assert set(figures.FIGURES) == NAMES | PAGE
+    assert set(figures.FIGURES) == NAMES | PAGE | PODS
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -47,7 +47,7 @@ async def test_what_would_have_been_otherwise_is_listed(started: Ask) -> None:
     status, out, _ = await started("simulate --prompt-limit 6")
     assert (status, "1 of 2 decisions would have been otherwise" in out, "refused:too_long" in out) == (0, True, True)
     assert "1 were decided by other settings, or another release" in out  # the fixture's own
-    _, out, _ = await started("simulate --max-sandboxes 9 --budget-user 0.01")
+    _, out, _ = await started("simulate --max-sandboxes 9 --max-sandboxes-per-user 4 --budget-user 0.01")
     assert "0 of 2 decisions" in out
 
 
@@ -63,6 +63,7 @@ async def test_erased_commands_are_counted(started: Ask, dsn: str) -> None:
         ("", "say what should be otherwise"),
         ("--queue-limit -1", "a limit is a number"),
         ("--max-sandboxes 0", "at least 1"),
+        ("--max-sandboxes-per-user -1", "not negative"),
         ("--budget-user much", "--budget-user is not an amount of dollars"),
         ("--max-sandboxes many", "many"),
     ],

@@ -76,6 +76,7 @@ async def test_members_are_listed_with_what_they_may(ask: Ask, dsn: str) -> None
 async def test_the_quota_is_told_with_threads_and_the_line(ask: Ask, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await ask("quota"))[:2] == (0, "0 of 3 sandboxes, 0 in the line\n")
     monkeypatch.setenv("MAX_SANDBOXES", "1")
+    elsewhere = Draft(event=e.Requested(by="7", locale="ja", guild="8", channel="6"), at=1, actor="bot")
     async with open_log(dsn) as log:
         for event in (
             e.Asked(session=SESSION),
@@ -84,9 +85,11 @@ async def test_the_quota_is_told_with_threads_and_the_line(ask: Ask, dsn: str, m
             e.Asked(session="4"),
             e.Asked(session="5"),
             e.Left(session="4"),
+            e.Asked(session="6", guild="8"),
         ):
             draft = Draft(event=event, at=1_000_000, actor="bot")
             await log.append(Append(writes=(Write(stream="slots", expected=None, drafts=(draft,)),)))
+        await log.append(Append(writes=(Write(stream="session:6", expected=None, drafts=(elsewhere,)),)))
     _, out, _ = await ask("quota --json")
     told = json.loads(out)
     assert told["limit"] == 1
@@ -94,15 +97,20 @@ async def test_the_quota_is_told_with_threads_and_the_line(ask: Ask, dsn: str, m
         {
             "session": SESSION,
             "thread": THREAD,
+            "guild": "5",
             "person": PERSON,
             "reservation": f"{SESSION}-2",
             "position": 9,
             "since": "1970-01-01T00:00:01.000000Z",
         }
     ]
-    assert [(one["session"], one["place"], one["thread"]) for one in told["line"]] == [("3", 1, None), ("5", 2, None)]
+    assert [(one["session"], one["place"], one["guild"]) for one in told["line"]] == [
+        ("3", 1, None),
+        ("5", 2, None),
+        ("6", 1, "8"),
+    ]
     status, out, _ = await ask("quota")
-    assert (status, "1 of 1 sandboxes, 2 in the line" in out, THREAD in out) == (0, True, True)
+    assert (status, "1 of 1 sandboxes, 3 in the line" in out, THREAD in out) == (0, True, True)
     monkeypatch.setenv("MAX_SANDBOXES", "many")
     status, _, said = await ask("quota")
     assert (status, "MAX_SANDBOXES" in said) == (2, True)

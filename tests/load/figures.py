@@ -25,6 +25,10 @@ Measure = Callable[[], Awaitable[float]]
 """Measures once: a rate, or a time. Both sides of a figure give the same."""
 
 
+class NotHere(Exception):
+    """Raised by a figure that cannot be measured here. The message says why."""
+
+
 class Bench(NamedTuple):
     """What figures are measured with.
 

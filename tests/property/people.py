@@ -1,6 +1,6 @@
 """A model of people: they type, press buttons of any age, and change their minds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -53,8 +53,9 @@ class Seen(Protocol):
 class People:
     """Everybody who may say something."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, servers: Sequence[str] = ("g",)) -> None:
         self._seen = seen
+        self._servers = servers
         self._names = 0
         self._sessions = 0
 
@@ -62,7 +63,8 @@ class People:
         """A new session, by its starter."""
         self._sessions += 1
         text = None if bare else self._text(size)
-        return f"s{self._sessions}", Start(guild="g", channel="c", prompt=self._name(), text=text), STARTER
+        guild = self._servers[self._sessions % len(self._servers)]
+        return f"s{self._sessions}", Start(guild=guild, channel="c", prompt=self._name(), text=text), STARTER
 
     def say(self, random: Random) -> Said:
         """Anything."""

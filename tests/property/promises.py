@@ -22,30 +22,48 @@ def check_journal(events: Iterable[e.Event]) -> None:
 
 
 def check_slots(events: Iterable[e.Event], alive: set[str], limit: int) -> None:
-    """P4: first come, first served; never more than the limit; no sandbox without a reservation."""
-    waiting: list[str] = []
-    held: set[str] = set()
+    """P4: first come, first served in each server, and servers share fairly; never more than the limit; no sandbox without a
+    reservation.
+    """
+    waiting: dict[str, str] = {}
+    held: dict[str, str] = {}
+    served: list[str] = []
     for event in events:
         match event:
-            case e.Asked(session=session):
+            case e.Asked(session=session, guild=server):
                 assert session not in waiting
-                waiting.append(session)
+                waiting[session] = server
             case e.Left(session=session):
-                waiting.remove(session)
+                del waiting[session]
             case e.Granted(session=session, reservation=reservation):
-                assert waiting.pop(0) == session, "not first come, first served"
-                held.add(reservation)
+                _check_turn(session, waiting, list(held.values()), served)
+                held[reservation] = waiting.pop(session)
+                served.append(held[reservation])
                 assert len(held) <= limit
             case e.Moved(session=session, place=place):
-                assert waiting.index(session) + 1 == place
+                own = [one for one, server in waiting.items() if server == waiting[session]]
+                assert own.index(session) + 1 == place
             case e.Needed(session=session):
                 assert any(one.startswith(f"{session}-") for one in held)
             case e.Released(reservation=reservation):
-                held.remove(reservation)
+                del held[reservation]
             case _:
                 raise AssertionError(event)
-    assert alive <= held, "a sandbox without a reservation"
+    assert alive <= held.keys(), "a sandbox without a reservation"
     assert len(alive) <= limit
+
+
+def _check_turn(session: str, waiting: dict[str, str], held: list[str], served: list[str]) -> None:
+    """It is the first of its server that waits, and no other server's turn."""
+    mine = waiting[session]
+    assert next(one for one, server in waiting.items() if server == mine) == session, "not first come, first served"
+    for server in set(waiting.values()) - {mine}:
+        assert held.count(mine) <= held.count(server), "a server with fewer sandboxes was passed over"
+        if held.count(mine) == held.count(server) and mine in served:
+            assert server in served, "a server that never had a sandbox was passed over"
+            assert served[::-1].index(mine) > served[::-1].index(server), (
+                "a server that was served longer ago was passed over"
+            )
 
 
 def fates(events: Iterable[e.Event]) -> dict[str, str]:

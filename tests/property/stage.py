@@ -20,7 +20,7 @@ from engine.effects import Performer
 from engine.evolve import fold
 from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, Fenced, File, SandboxGone, TryAgain
+from engine.ports import EffectContext, Fenced, File, SandboxGone, TryAgain, Usage
 from engine.session import Reply, Session
 from engine.supervisor import Supervisor, World
 from engine.todo import todo
@@ -59,6 +59,8 @@ class Stage:
         self.shown: dict[str, dict[str, int]] = {}
         self.processes: list[Process] = []
         self.defects: list[Exception] = []
+        self.gone: set[str] = set()
+        """Who left the server, and does not come back."""
         self.hesitates: Callable[[], int] = lambda: 0
         """How many turns of the event loop pass between a decision on a role and its append."""
 
@@ -283,13 +285,17 @@ class _Chat:
                 rev = card.rev if index == pages - 1 else 0
                 await context.report(e.MessageShown(part=card.part, index=index, message=message, rev=rev))
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
         await self._process.stop_here()
         return bool(reply.to % 5)
 
     async def answer(self, guild: Guild, reply: Reply) -> bool:
         await self._process.stop_here()
         return bool(reply.to % 5)
+
+    async def is_here(self, guild: str, person: str) -> bool:
+        await self._process.stop_here()
+        return person not in self._process.stage.gone
 
     async def notify(self, guild: Guild, notice: Notice) -> str:
         await self._process.stop_here()
@@ -355,6 +361,10 @@ class _Agent:
             cli = (session.journal_epoch, session.cli)
             sandbox.take(cli, f"{item}-{session.cli_lives}", item, text)
         await self._process.stop_here()
+
+    async def usage(self, reservation: str) -> Usage | None:
+        await self._process.stop_here()
+        return None
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         await self._process.stop_here()

@@ -26,7 +26,7 @@ class Deciders(RuleBasedStateMachine):
     @initialize(limit=st.integers(1, 3))
     def begin(self, limit: int) -> None:
         self.world = World(limit)
-        self.people = People(self.world)
+        self.people = People(self.world, servers=("g", "h"))
         self.world.say(*self.people.start())
 
     # --- steps -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from engine.commands import (
     Role,
 )
 from schema import events as e
+from tests.property.boxes import unbox
 from tests.property.people import OWNER, STARTER, STRANGER
 from tests.property.play import Play
 from tests.property.profile import PROFILE
@@ -75,6 +76,7 @@ async def _play(seed: int, steps: int) -> None:
     random = Random(seed)
     stage = Stage(limit=random.randint(1, 3))
     stage.policy = msgspec.structs.replace(POLICY, sandboxes_per_person=random.choice([0, 1, 1, 2]))
+    stage.gone = set(random.choice([(), (), (STRANGER,), ("4",)]))
     stage.hesitates = lambda: random.choice([0, 0, 20, 60])
     async with anyio.create_task_group() as tasks:
         theatre = Theatre(stage, tasks)
@@ -99,10 +101,24 @@ def _check(stage: Stage) -> None:
     roles = Roles()
     roles.check(stage.store.events)
     _check_share(stage)
+    _check_gone(stage)
     for person, sessions in roles.removed:
         for stream in sessions:
             state = stage.state(stream.removeprefix("session:"))
             assert state.closing or state.closed, f"{person} was removed, and {stream} goes on"
+
+
+def _check_gone(stage: Stage) -> None:
+    """Whoever is not in the server is not let in by a press of a button."""
+    for one in stage.store.events:
+        match one.event:
+            case e.AccessDecided(choice="approved", person=person, by=by) if by != person:
+                (said,) = [said for said in stage.store.events if said.position == one.cause]
+                assert isinstance(said.event, e.Received)
+                command, _ = stage.commands[int(unbox(said.event.raw))]
+                assert not (isinstance(command, DecideAccess) and person in stage.gone)
+            case _:
+                pass
 
 
 def _check_share(stage: Stage) -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import given, settings
 
 from engine import slots
-from engine.commands import Command, Context, Report, Tick
+from engine.commands import Close, Command, Context, Report, Share, ShowStatus, Stop, TellStory, Tick
 from engine.decide import decide
 from engine.evolve import evolve, fold, follow
 from engine.session import Phase, Session
@@ -19,6 +20,8 @@ from tests.property.strategies import COMMANDS, CONTEXTS, SESSION_EVENTS, SLOTS_
 
 MANY = settings(PROFILE, max_examples=PROFILE.max_examples * 5)
 STREAM = "session:s"
+SLASHED = (Stop(), ShowStatus(), TellStory(), Share(shared=True), Share(shared=False), Close())
+"""The commands of people but `/claude start`, which is answered when its thread is there."""
 
 
 def _record(events: list[Any]) -> list[Recorded]:
@@ -74,6 +77,18 @@ def test_any_command_is_decided_in_any_state(events: list[e.SessionEvent], comma
     assert decided or isinstance(command, Report | Tick), "a person's command has an outcome"
 
 
+@MANY
+@given(st.lists(SESSION_EVENTS, max_size=30), st.sampled_from(SLASHED), CONTEXTS)
+def test_whoever_types_a_command_in_a_thread_is_answered(
+    events: list[e.SessionEvent], command: Command, context: Context
+) -> None:
+    """Discord shows that the bot thinks until it is."""
+    session = fold(_record(events), Session())
+    context = msgspec.structs.replace(context, by="1", cause=7)
+    after = follow(session, decide(session, command, context), at=context.at, cause=context.cause)
+    assert [reply.what for reply in after.replies if reply.to == 7]
+
+
 def test_an_event_that_is_no_sessions_only_counts() -> None:
     session = evolve(Session(), e.Left(session="s"), stream=STREAM, at=0, cause=0)
     assert session == Session(id="s", version=1)
@@ -85,6 +100,6 @@ def test_any_slots_events_fold(events: list[e.SlotsEvent], limit: int) -> None:
     line = slots.fold(_record(events), Slots())
     assert line.version == len(events)
     for session in ("", "1", "2"):
-        slots.ask(line, session, limit=limit)
+        slots.ask(line, session, "g", limit=limit)
         slots.leave(line, session)
         slots.release(line, session, limit=limit)

@@ -107,7 +107,7 @@ async def test_the_quota_is_what_the_slots_say(steps: list[tuple[str, str]], lim
     for what, session in steps:
         match what:
             case "ask":
-                new = slots.ask(line, session, limit=limit)
+                new = slots.ask(line, session, "b" if session > "2" else "a", limit=limit)
             case "leave":
                 new = slots.leave(line, session)
             case _:

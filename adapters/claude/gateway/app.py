@@ -10,7 +10,7 @@ import io
 import math
 import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import aiohttp
@@ -21,6 +21,7 @@ from aiohttp import web
 
 from adapters.claude.gateway.limits import Busy, Limits
 from adapters.claude.gateway.recording import Record, Recording
+from adapters.claude.gateway.repositories import Repositories
 from adapters.claude.gateway.reservations import NOT_GOOD, Policy, admit
 from adapters.claude.gateway.rules import FORWARDED_HEADERS, PATHS, QUERIES, Rules, refusal
 from adapters.claude.gateway.usage import Meter, Refusal
@@ -48,9 +49,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gateway:
-    """One proxy. `serve` holds what it needs while it serves."""
+    """One proxy. `serve` holds what it needs while it serves. `repositories`: what else it serves; None for nothing else."""
 
-    def __init__(self, config: Config, policy: Policy, record: Record) -> None:
+    def __init__(
+        self, config: Config, policy: Policy, record: Record, repositories: Repositories | None = None
+    ) -> None:
+        self._repositories = repositories
         self._config = config
         self._policy = policy
         self._recording = Recording(record)
@@ -68,6 +72,7 @@ class Gateway:
                 timeout=timeout,
             ) as self._upstream,
             self._recording.run(),
+            self._repositories.open() if self._repositories else nullcontext(),
         ):
             # without handler_cancellation, who has gone away is noticed at the next piece only
             runner = web.AppRunner(
@@ -86,6 +91,8 @@ class Gateway:
         for path in PATHS:
             app.router.add_post(path, self._forward)
         app.router.add_get("/healthz", _healthy)
+        if self._repositories:
+            self._repositories.add_to(app)
         app.router.add_route("*", "/{path:.*}", _nothing_else)
         return app
 

@@ -47,6 +47,11 @@ def read_list(text: str) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+def patterns(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """The hosts of a list as `engine.repos.allows` takes them."""
+    return tuple(f"{'*.' if entry.below else ''}{entry.name}:{entry.port}" for entry in entries)
+
+
 def find(entries: Iterable[Entry], host: str, port: int) -> Entry | None:
     """The entry that lets this host pass. Never an address: what an address is for is nobody's to say."""
     host = host.lower().removesuffix(".")

@@ -30,9 +30,11 @@ class Policy(Protocol):
         ...
 
 
-async def admit(secret: bytes, token: str, policy: Policy, address: str) -> tuple[str, str] | None:
+async def admit(
+    secret: bytes, token: str, policy: Policy, address: str, repository: str = ""
+) -> tuple[str, str] | None:
     """The session and reservation of a token that is good from `address`; None for any other. Raises TryAgain."""
-    known = tokens.read(secret, token)
+    known = tokens.read(secret, token, repository)
     return known if known is not None and await policy.is_open(*known, address) else None
 
 

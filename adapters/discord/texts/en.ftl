@@ -4,6 +4,7 @@
 cmd-claude = Claude Code in this server
 cmd-start = Start a session in a thread of its own
 cmd-start-prompt = What Claude should do first
+cmd-start-repo = A git repository to begin with: https://… or OWNER/NAME at GitHub
 cmd-stop = Stop what Claude is doing in this thread
 cmd-status = How this session stands
 cmd-audit = What happened in this session (owners)
@@ -22,7 +23,7 @@ option-person = Who
 
 # --- the thread
 starter = <@{ $person }> started a session with Claude.
-thread-name = Claude · { $person }
+thread-name = Claude · { $about }
 head-title = **Claude Code**
 head-waiting = { $place ->
     [1] ⏳ Waiting for a free sandbox: you are next in the line.
@@ -31,6 +32,7 @@ head-waiting = { $place ->
 head-left = ⏸️ Not in the line any more. Write a message to stand in it again, at its end.
 head-asking = ⏳ Asking for a sandbox…
 head-provisioning = ⚙️ The sandbox is coming up…
+head-cloning = ⚙️ The sandbox is coming up, and your repository is cloned into it…
 head-retrying = ⚙️ The sandbox is coming up… that did not work yet (try { $attempt }), trying again.
 head-ready = ✅ Ready. Write a message in this thread to give Claude something to do.
 head-broken = ❌ Claude Code does not start here. Write a message to try once more, or close the session.
@@ -38,6 +40,7 @@ head-working = 💭 Claude is working.
 head-awaiting = ✋ Claude waits for your decision below.
 head-lost = ⚠️ The sandbox is gone. Write a message to go on in a new one.
 head-passed = ⏸️ The sandbox went to the next in the line. Write a message to stand in it again.
+head-uncloned = ⚠️ Your repository could not be cloned. Write a message to try again, or close the session.
 head-closing = 📦 Ending the session…
 head-closed = 🏁 This session is closed.
 head-model = -# { $model }
@@ -80,6 +83,7 @@ retrying-no-answer = no answer
 skipped-broken = -# ⚠️ Claude printed a line that could not be read.
 skipped-too_long = -# ⚠️ Claude printed a line that is too long to be read (more than 16 MB).
 disk-filled = ⚠️ The sandbox's disk is { $percent } % full.
+memory-filled = ⚠️ The sandbox's memory is { $percent } % full. At 100 % something that runs in it is ended: ask for less at once.
 disk-stopped = 🛑 The sandbox's disk is { $percent } % full, so Claude was stopped before anything is lost. Ask for less, or close the session.
 notice-info = ℹ️ { $text }
 notice-denied = 🚫 { $text }
@@ -140,15 +144,31 @@ lost-gone = it disappeared
 lost-start = it did not come up in time
 lost-memory = it ran out of memory
 lost-evicted = the cluster took its place away
+lost-repo = its repository could not be cloned
 lost-walls = it is not walled off
 lost-node = its machine does not answer any more
 note-cli-broken = ❌ <@{ $person }>, Claude Code ended three times in a row (status { $detail }) and was not started again. Write a message to try once more.
+note-repo-cloned = 📥 Your repository is here:
+note-repo-untrusted = 📥 Your repository is here. It brings things that Claude Code would run or obey by itself ({ $detail }). They are **not used**; its CLAUDE.md is. Whoever runs this bot can trust it (REPO_TRUST).
+note-repo-trusted = 📥 Your repository is here. It brings things that Claude Code runs or obeys by itself ({ $detail }). They **are used**: whoever runs this bot trusts it (REPO_TRUST).
+note-repo-failed = ❌ <@{ $person }>, your repository could not be cloned: { $detail }. What you asked for has not begun. Write a message to try again, or close the session and start another.
+repo-not_found = there is none at that address
+repo-auth = there is none at that address, or it is private and this installation may not read it
+repo-host = I may not clone from that host
+repo-moved = it has moved elsewhere
+repo-size = it is too large for the disk of a sandbox
+repo-time = it took longer than a sandbox may take to start
+repo-broken = git did not get to the end
+code-settings = settings and hooks: `.claude/settings.json`
+code-mcp = MCP servers: `.mcp.json`
+code-prompts = commands, skills or agents: `.claude/`
 note-egress-refused = 🚧 This sandbox was not let out to a host that is not on the list of this installation. Whoever runs this bot can add it (EGRESS_ALLOW):
 note-turn-completed = 🔔 <@{ $person }>, Claude is done.
 note-turn-failed = ❌ <@{ $person }>, the turn failed ({ $detail }). Write a message to go on.
 note-handover-kept = ⚠️ The files of this session could not be posted here. They are kept: whoever runs me gets them with `discord-claude files { $detail }`.
 note-handover-lost = ⚠️ The sandbox was gone before its files could be posted.
 note-disk-filled = ⚠️ <@{ $person }>, the sandbox's disk is { $detail } % full.
+note-memory-filled = ⚠️ <@{ $person }>, the sandbox's memory is { $detail } % full. At 100 % something that runs in it is ended: ask for less at once.
 note-disk-stopped = 🛑 <@{ $person }>, the sandbox's disk is { $detail } % full, so Claude was stopped before anything is lost. Ask for less, or close the session.
 note-shared = 🤝 <@{ $detail }> shared this session: every user of this server may write, answer and stop here.
 note-unshared = 🔒 <@{ $detail }> no longer shares this session: only the person who started it, and owners, act in it.
@@ -169,9 +189,16 @@ started = Your session: <#{ $thread }>
 start-failed = The thread could not be made: I may not be allowed to post or make threads in this channel. Ask who runs this server, then try again.
 status-turn = 💭 Working for <@{ $person }>, started <t:{ $since }:R>.
 status-tasks = Background tasks: { $count }
+status-usage = Sandbox: { $parts }
+status-cpu = CPU { $percent } % of its limit
+status-cpu-core = CPU { $percent } % of a core
+status-memory = memory { $used } of { $limit } MiB ({ $percent } %)
+status-memory-bare = memory { $used } MiB
+status-disk = disk { $percent } % full
 status-queue = Prompts waiting: { $count }
 shared = Every user of this server may write, answer and stop in this thread now. `/claude unshare` ends that.
 unshared = Only the person who started this session, and owners, act in it now.
+stop-asked = 🛑 Claude stops. What it has done so far stays.
 stopping = Claude is stopping already.
 closing = Ending the session. You get the patch and the transcript in the thread.
 not-recorded = That was **not recorded**: the database is away. Nothing happened. Please try again in a moment.
@@ -184,14 +211,18 @@ closed-hint = 🏁 This session is closed. To go on with something new, start an
 button-again = Start again
 refused-empty = There is nothing in that message that I can give to Claude. Write some text.
 refused-expired = That question is no longer open.
+refused-in_session = This thread has its session. What you write here is for Claude while it is open; for another session use `/claude start` in a channel.
 refused-malformed = I do not understand that button or command. It may be from an older version; use a newer message.
 refused-no_session = That works in the thread of a session only. Start one with `/claude start`.
 refused-not_cut = That was decided already.
 refused-not_queued = That prompt no longer waits: Claude has it already, or it was removed.
-refused-not_running = Claude is not working on that any more.
+refused-not_running = There is nothing to stop (any more).
 refused-not_waiting = This session does not wait in the line (any more).
 refused-not_yours = Only the person who started this session, and owners, decide in it. They can share it with `/claude share`; or start your own with `/claude start`.
 refused-queue_full = { $detail } prompts are waiting already. Remove one, or wait.
+refused-repo_host = I may not clone from that host. Allowed here: { $detail }. Whoever runs this bot can add others (EGRESS_ALLOW).
+refused-repo_invalid = That is no repository that I can clone. Write its address, as `https://github.com/OWNER/NAME`, or `OWNER/NAME` for GitHub: without user, password, or anything behind the name.
+refused-repo_off = I may not clone repositories here: whoever runs this bot has not allowed any host for it (EGRESS_ALLOW). Start without `repo`.
 refused-too_many = Your open sessions: { $detail }. One person may not have more at once. Close one with `/claude close` in its thread, then start again.
 refused-too_long = That is too long for one prompt. Send it in parts.
 
@@ -201,6 +232,7 @@ server-access-ends = -# Open until <t:{ $time }:R>. Whoever is let in can start 
 server-approved = ✅ <@{ $person }> let them in.
 server-denied = ❌ <@{ $person }> said no.
 server-expired = ⌛ Nobody answered in time.
+server-left = 🚪 They had left this server before <@{ $person }> could let them in.
 server-welcome = ✅ <@{ $person }>, <@{ $by }> let you in. Your session is starting.
 server-confirm = 👋 <@{ $person }>, Discord says that this server is yours. Confirm, and you decide who may use Claude here: strangers ask you, and you say yes or no.
 server-confirmed = ✅ <@{ $person }> decides who may use Claude here.
@@ -239,12 +271,14 @@ refused-is_bot = <@{ $detail }> is a bot. Only people can be members.
 refused-is_member = <@{ $detail }> is that already.
 refused-is_owner = <@{ $detail }> is an owner. `/claude delete owner` makes a user of an owner, then `/claude delete user` removes them.
 refused-leaving = <@{ $detail }> was removed a moment ago, and their sessions are still being told. Try again in a moment.
+refused-left = <@{ $detail }> is not in this server any more, so their request is over and nobody was let in. If they come back, they can ask again with `/claude start`.
 refused-last_owner = You cannot remove the last owner: nobody could let people in. Make somebody else an owner first, with `/claude add owner`.
 refused-not_here = <@{ $detail }> is not in this server. Invite them first.
 refused-not_member = <@{ $detail }> is not a member. `/claude members` shows who is.
 refused-not_owner = <@{ $detail }> is a user, not an owner. Use `/claude delete user`.
 refused-owners_only = Only owners can do that. `/claude members` shows who they are.
 refused-starter_only = This session is shared: you may write, answer and stop in it, and take back what you wrote. The rest is for the person who started it, and for owners.
+refused-unsure = Discord does not say right now whether <@{ $detail }> is still in this server. Nothing has changed, and the request stays open: press again in a moment.
 refused-stranger = You are not a member here. Ask to be let in with `/claude start`.
 
 # the story, for owners (story.py)
@@ -256,7 +290,33 @@ story-earlier = … { $count } lines before that
 story-erased = (erased)
 story-nobody = nobody
 story-requested = { $person } asked for a session
+story-stranger = { $person } is no member and asks to be let in
+story-thread = { $what ->
+    [archived] the thread was archived
+    [unarchived] the thread was opened again
+    [locked] the thread was locked
+    [unlocked] the thread was unlocked
+    [deleted] the thread was deleted
+   *[forbidden] ⚠️ I may not write in the thread any more
+} ({ $person })
+story-shared = 🤝 { $person } shares the session: all users may write here
+story-unshared = { $person } no longer shares the session
+story-left = { $person } leaves the line
+story-crowded = not in the line: its starter has as many sandboxes as one person may
+story-idle = nothing happens while others wait: asked whether to keep the sandbox
+story-kept = { $person } keeps the sandbox
+story-walls = ⚠️ the sandbox reaches what it must not: { $walls }
+story-gone = the sandbox is gone
+story-edited = ✏️ { $person }: { $text }
+story-resolved = { $person } { $choice ->
+    [retry] has the prompt of turn { $turn } tried again
+   *[continue] goes on after turn { $turn }
+}
+story-egress = 🚧 not let out to { $host }
 story-waits = in the line, place { $place }
+story-repo = 📥 asked for { $repo }
+story-cloned = 📥 cloned { $repo }
+story-uncloned = ⚠️ the repository was not cloned: { $why }
 story-ready = the sandbox is ready
 story-lost = ⚠️ the sandbox was lost ({ $why })
 story-prompt = 💬 { $person }: { $text }

@@ -4,6 +4,7 @@
 cmd-claude = このサーバーで Claude Code を使う
 cmd-start = 専用のスレッドでセッションを始める
 cmd-start-prompt = 最初に Claude に頼むこと
+cmd-start-repo = 最初に取り込む Git リポジトリ（https://… または GitHub の OWNER/NAME）
 cmd-stop = このスレッドで Claude がしている作業を止める
 cmd-status = このセッションの状態を見る
 cmd-audit = このセッションで起きたこと（オーナーのみ）
@@ -22,7 +23,7 @@ option-person = 誰
 
 # --- スレッド
 starter = <@{ $person }> さんが Claude とのセッションを始めました。
-thread-name = Claude · { $person }
+thread-name = Claude · { $about }
 head-title = **Claude Code**
 head-waiting = { $place ->
     [1] ⏳ サンドボックスの空きを待っています（次の番です）。
@@ -31,6 +32,7 @@ head-waiting = { $place ->
 head-left = ⏸️ 列から抜けています。メッセージを書くと、列の最後にもう一度並びます。
 head-asking = ⏳ サンドボックスを頼んでいます…
 head-provisioning = ⚙️ サンドボックスを準備しています…
+head-cloning = ⚙️ サンドボックスを準備し、リポジトリを取り込んでいます…
 head-retrying = ⚙️ サンドボックスを準備しています…まだうまくいかないので、もう一度試します（{ $attempt } 回目）。
 head-ready = ✅ 準備ができました。このスレッドにメッセージを書くと、Claude に届きます。
 head-broken = ❌ Claude Code を起動できません。メッセージを書くともう一度試します。セッションを閉じることもできます。
@@ -38,6 +40,7 @@ head-working = 💭 Claude が作業しています。
 head-awaiting = ✋ 下の確認に答えてください。
 head-lost = ⚠️ サンドボックスが失われました。メッセージを書くと、新しいサンドボックスで続けます。
 head-passed = ⏸️ サンドボックスは列の次の人に渡りました。メッセージを書くと、もう一度列に並びます。
+head-uncloned = ⚠️ リポジトリを取り込めませんでした。メッセージを書くともう一度試します。セッションを終了することもできます。
 head-closing = 📦 セッションを終了しています…
 head-closed = 🏁 このセッションは終了しました。
 head-model = -# { $model }
@@ -77,6 +80,7 @@ retrying-no-answer = 応答なし
 skipped-broken = -# ⚠️ Claude の出力に読み取れない行がありました。
 skipped-too_long = -# ⚠️ Claude の出力に長すぎて読み取れない行がありました（上限 16 MB）。
 disk-filled = ⚠️ サンドボックスのディスクが { $percent } % 埋まっています。
+memory-filled = ⚠️ サンドボックスのメモリが { $percent } % 使われています。100 % になると、中で動いているものが強制的に終了します。一度の依頼を小さくしてください。
 disk-stopped = 🛑 サンドボックスのディスクが { $percent } % 埋まったため、何も失われないうちに Claude を止めました。依頼を小さくするか、セッションを終了してください。
 notice-info = ℹ️ { $text }
 notice-denied = 🚫 { $text }
@@ -137,15 +141,31 @@ lost-gone = 消えました
 lost-start = 時間内に起動しませんでした
 lost-memory = メモリが足りなくなりました
 lost-evicted = クラスターが場所を取り上げました
+lost-repo = リポジトリを取り込めませんでした
 lost-walls = 隔離されていません
 lost-node = 動いていたマシンが応答しなくなりました
 note-cli-broken = ❌ <@{ $person }> さん、Claude Code が三回続けて終了したため（終了状態 { $detail }）、起動をやめました。メッセージを書くともう一度試します。
+note-repo-cloned = 📥 リポジトリを取り込みました：
+note-repo-untrusted = 📥 リポジトリを取り込みました。Claude Code が自動で実行したり従ったりするもの（{ $detail }）が入っていますが、**使いません**（CLAUDE.md は読みます）。このボットの運用者が REPO_TRUST に加えると使います。
+note-repo-trusted = 📥 リポジトリを取り込みました。Claude Code が自動で実行したり従ったりするもの（{ $detail }）が入っていて、**使います**。このボットの運用者が信頼しているためです（REPO_TRUST）。
+note-repo-failed = ❌ <@{ $person }> さん、リポジトリを取り込めませんでした：{ $detail }。依頼はまだ始まっていません。メッセージを書くともう一度試します。このセッションを終了して、新しく始めることもできます。
+repo-not_found = そのアドレスにリポジトリがありません
+repo-auth = そのアドレスにリポジトリがないか、非公開で、ここからは読めません
+repo-host = その接続先からの取り込みは許可されていません
+repo-moved = 別の場所に移っています
+repo-size = サンドボックスのディスクに入りきりません
+repo-time = サンドボックスの起動に使える時間内に終わりませんでした
+repo-broken = git が最後まで進みませんでした
+code-settings = 設定とフック：`.claude/settings.json`
+code-mcp = MCP サーバー：`.mcp.json`
+code-prompts = コマンド・スキル・エージェント：`.claude/`
 note-egress-refused = 🚧 サンドボックスが、許可の一覧にない接続先へ出ようとしたので断りました。このボットの運用者が EGRESS_ALLOW に加えると通ります：
 note-turn-completed = 🔔 <@{ $person }> さん、Claude の作業が終わりました。
 note-turn-failed = ❌ <@{ $person }> さん、ターンが失敗しました（{ $detail }）。メッセージを書くと続けられます。
 note-handover-kept = ⚠️ このセッションのファイルを投稿できませんでした。保管してあるので、運用者が `discord-claude files { $detail }` で取り出せます。
 note-handover-lost = ⚠️ ファイルを投稿する前にサンドボックスが失われました。
 note-disk-filled = ⚠️ <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まっています。
+note-memory-filled = ⚠️ <@{ $person }> さん、サンドボックスのメモリが { $detail } % 使われています。100 % になると、中で動いているものが強制的に終了します。一度の依頼を小さくしてください。
 note-disk-stopped = 🛑 <@{ $person }> さん、サンドボックスのディスクが { $detail } % 埋まったため、何も失われないうちに Claude を止めました。依頼を小さくするか、セッションを終了してください。
 note-shared = 🤝 <@{ $detail }> さんがこのセッションを共有しました。このサーバーのユーザーなら誰でも、ここで書く・答える・止めることができます。
 note-unshared = 🔒 <@{ $detail }> さんがこのセッションの共有をやめました。操作できるのは、始めた人とオーナーだけです。
@@ -163,9 +183,16 @@ started = あなたのセッション：<#{ $thread }>
 start-failed = スレッドを作れませんでした。このチャンネルで投稿やスレッド作成の権限がないようです。サーバーの管理者に確かめてから、もう一度試してください。
 status-turn = 💭 <@{ $person }> さんの依頼で作業中です（開始 <t:{ $since }:R>）。
 status-tasks = バックグラウンドの作業：{ $count } 件
+status-usage = サンドボックス：{ $parts }
+status-cpu = CPU は上限の { $percent } %
+status-cpu-core = CPU は 1 コアの { $percent } %
+status-memory = メモリ { $used } / { $limit } MiB（{ $percent } %）
+status-memory-bare = メモリ { $used } MiB
+status-disk = ディスク { $percent } % 使用
 status-queue = 待っている依頼：{ $count } 件
 shared = このサーバーのユーザーなら誰でも、このスレッドで書く・答える・止めることができるようになりました。やめるには `/claude unshare` を使ってください。
 unshared = このセッションで操作できるのは、始めた人とオーナーだけになりました。
+stop-asked = 🛑 Claude を停止します。ここまでにしたことは残ります。
 stopping = Claude はもう停止の途中です。
 closing = セッションを終了します。パッチと会話記録はスレッドに投稿されます。
 not-recorded = **記録されませんでした**。データベースに届きません。何も起きていません。少し待ってから、もう一度お試しください。
@@ -178,14 +205,18 @@ closed-hint = 🏁 このセッションは終了しています。続きは新�
 button-again = もう一度始める
 refused-empty = Claude に渡せる文がありません。文章を書いてください。
 refused-expired = その確認はもう締め切られました。
+refused-in_session = このスレッドにはもうセッションがあります。開いているあいだ、ここに書いたものは Claude に届きます。別のセッションは、チャンネルで `/claude start` を使ってください。
 refused-malformed = そのボタンやコマンドを理解できません。古い版のものかもしれません。新しいメッセージのほうを使ってください。
 refused-no_session = セッションのスレッドの中でだけ使えます。`/claude start` で始めてください。
 refused-not_cut = それはもう決まりました。
 refused-not_queued = その依頼はもう待っていません。Claude に渡ったか、取り消されました。
-refused-not_running = Claude はもうその作業をしていません。
+refused-not_running = 停止するものは（もう）ありません。
 refused-not_waiting = このセッションは（もう）列に並んでいません。
 refused-not_yours = このセッションで決められるのは、始めた本人とオーナーだけです。本人は `/claude share` で共有できます。または `/claude start` で自分のセッションを始めてください。
 refused-queue_full = もう { $detail } 件が待っています。一つ取り消すか、待ってください。
+refused-repo_host = その接続先からの取り込みは許可されていません。ここで許可されているのは { $detail } です。このボットの運用者が EGRESS_ALLOW に加えると通ります。
+refused-repo_invalid = 取り込めるリポジトリではありません。`https://github.com/OWNER/NAME` のようなアドレスか、GitHub なら `OWNER/NAME` と書いてください。ユーザー名・パスワードや、名前のあとに続くものは付けないでください。
+refused-repo_off = ここではリポジトリを取り込めません。このボットの運用者が接続先を許可していません（EGRESS_ALLOW）。`repo` を付けずに始めてください。
 refused-too_many = 開いているセッションが { $detail } 件あり、同時にはこれ以上持てません。そのスレッドで `/claude close` を使って一つ終了してから、もう一度始めてください。
 refused-too_long = 一度の依頼には長すぎます。分けて送ってください。
 
@@ -195,6 +226,7 @@ server-access-ends = -# <t:{ $time }:R> まで受け付けます。許可され�
 server-approved = ✅ <@{ $person }> さんが許可しました。
 server-denied = ❌ <@{ $person }> さんが断りました。
 server-expired = ⌛ 時間内に返事がありませんでした。
+server-left = 🚪 <@{ $person }> さんが許可する前に、申請した人はこのサーバーから抜けていました。
 server-welcome = ✅ <@{ $person }> さん、<@{ $by }> さんが許可しました。セッションを始めます。
 server-confirm = 👋 <@{ $person }> さん、このサーバーの所有者はあなただと Discord が言っています。確認すると、ここで誰が Claude を使えるかを決められます。知らない人の申請はあなたに届きます。
 server-confirmed = ✅ ここで誰が Claude を使えるかは <@{ $person }> さんが決めます。
@@ -233,12 +265,14 @@ refused-is_bot = <@{ $detail }> はボットです。メンバーになれるの
 refused-is_member = <@{ $detail }> さんはもうそうなっています。
 refused-is_owner = <@{ $detail }> さんはオーナーです。`/claude delete owner` でユーザーに戻し、そのあと `/claude delete user` で外せます。
 refused-leaving = <@{ $detail }> さんはたった今外されたところで、そのセッションの終了を伝えています。少し待ってから、もう一度試してください。
+refused-left = <@{ $detail }> さんはもうこのサーバーにいません。申請は終わりとなり、誰も加わっていません。戻ってきたら `/claude start` でもう一度申請できます。
 refused-last_owner = 最後のオーナーは外せません。人を加えられる人がいなくなります。先に `/claude add owner` で別のオーナーを加えてください。
 refused-not_here = <@{ $detail }> さんはこのサーバーにいません。先に招待してください。
 refused-not_member = <@{ $detail }> さんはメンバーではありません。`/claude members` でメンバーが分かります。
 refused-not_owner = <@{ $detail }> さんはオーナーではなくユーザーです。`/claude delete user` を使ってください。
 refused-owners_only = それができるのはオーナーだけです。`/claude members` でオーナーが分かります。
 refused-starter_only = このセッションは共有されています。書くこと、答えること、止めること、自分が書いたものを取り消すことができます。それ以外は、始めた人とオーナーだけができます。
+refused-unsure = <@{ $detail }> さんがまだこのサーバーにいるかどうか、いま Discord から返事がありません。何も変わっておらず、申請もそのままです。少し待ってからもう一度押してください。
 refused-stranger = あなたはここのメンバーではありません。`/claude start` で申請してください。
 
 # the story, for owners (story.py)
@@ -247,7 +281,33 @@ story-earlier = … これより前に { $count } 行あります
 story-erased = （消去済み）
 story-nobody = 誰でもない
 story-requested = { $person } さんがセッションを頼みました
+story-stranger = { $person } さんはメンバーではなく、申請しました
+story-thread = { $what ->
+    [archived] スレッドがアーカイブされました
+    [unarchived] スレッドがまた開かれました
+    [locked] スレッドがロックされました
+    [unlocked] スレッドのロックが外されました
+    [deleted] スレッドが削除されました
+   *[forbidden] ⚠️ スレッドに書けなくなりました
+}（{ $person }）
+story-shared = 🤝 { $person } さんがセッションを共有しました。ユーザー全員がここに書けます
+story-unshared = { $person } さんが共有をやめました
+story-left = { $person } さんが列から抜けました
+story-crowded = 列に入れません: 始めた人のサンドボックスが一人分の上限に達しています
+story-idle = 待っている人がいるのに何も起きていないため、このまま使うかをたずねました
+story-kept = { $person } さんがこのまま使います
+story-walls = ⚠️ サンドボックスから届いてはいけないところに届きます: { $walls }
+story-gone = サンドボックスが片付きました
+story-edited = ✏️ { $person } さん: { $text }
+story-resolved = { $person } さんが{ $choice ->
+    [retry] ターン { $turn } の依頼をやり直します
+   *[continue] ターン { $turn } の続きを進めます
+}
+story-egress = 🚧 { $host } には接続できませんでした
 story-waits = { $place } 番目に並びました
+story-repo = 📥 { $repo } を頼みました
+story-cloned = 📥 { $repo } を取り込みました
+story-uncloned = ⚠️ リポジトリを取り込めませんでした：{ $why }
 story-ready = サンドボックスの準備ができました
 story-lost = ⚠️ サンドボックスが失われました（{ $why }）
 story-prompt = 💬 { $person } さん: { $text }

@@ -16,7 +16,10 @@ _SHOWN_ON_TIMEOUT = 6
 
 
 class Person:
-    """One person in front of Discord. Waiting ends with an event, or a TimeoutError that tells what was seen last."""
+    """One person in front of Discord, whose page has the address `info["page"]`.
+
+    Waiting ends with an event, or a TimeoutError that tells what was seen last.
+    """
 
     def __init__(self, name: str, info: Json, http: aiohttp.ClientSession) -> None:
         self.name = name
@@ -77,6 +80,10 @@ class Person:
     async def delete_channel(self, channel: str) -> None:
         """Delete a thread or channel."""
         await self._act("delete_channel", {"channel": channel})
+
+    async def leave(self) -> None:
+        """Leave the server: from then on they can do nothing there."""
+        await self._act("leave", {})
 
     async def _act(self, action: str, asked: Json | aiohttp.FormData) -> Json:
         address = f"{self._base}/people/v1/{self.name}/{action}"

@@ -47,6 +47,7 @@ class PeopleApi:
             "delete_channel": self._delete_channel,
             "dismiss": self._dismiss,
             "read": self._read,
+            "leave": self._leave,
             "play": self._play,
         }
 
@@ -85,6 +86,7 @@ class PeopleApi:
         if action is None or person not in self._server.store.world["people"]:
             return web.json_response({"message": "nobody can do that"}, status=404)
         try:
+            self._server.member(self._server.store.person(person)["id"])
             asked, attached = await read_body(self._server, request)
             _check_sizes(attached)
             return web.json_response(await action(person, asked, attached))
@@ -155,10 +157,13 @@ class PeopleApi:
     def _resolved(self, values: list[str], kind: int) -> Json:
         """The people and channels that were chosen, as Discord sends them along."""
         people = [one for one in self._server.store.users() if kind in {5, 7} and one["id"] in values]
+        here = [one["id"] for one in self._server.store.members()]
         channels = [one for one in self._server.store.all("channel") if kind == 8 and one["id"] in values]
         return {
             "users": {one["id"]: one for one in people},
-            "members": {one["id"]: shapes.member(None, permissions=shapes.EVERYTHING) for one in people},
+            "members": {
+                one["id"]: shapes.member(None, permissions=shapes.EVERYTHING) for one in people if one["id"] in here
+            },
             "channels": {one["id"]: one | {"permissions": shapes.EVERYTHING} for one in channels},
         }
 
@@ -203,6 +208,10 @@ class PeopleApi:
             await self._server.show(person, "READ", read)
         return {}
 
+    async def _leave(self, person: str, _asked: Json, _: list[Json]) -> Json:
+        self._server.leave(person)
+        return {}
+
     # --- play it for me ----------------------------------------------------------------------------------------------
 
     async def _play(self, person: str, asked: Json, _: list[Json]) -> Json:
@@ -241,9 +250,8 @@ class PeopleApi:
     async def _perform_as(self, name: str, channel: str, lines: Lines, say: Callable[[str], None]) -> None:
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http:
-            port = self._server.files_url.rpartition("/")[0].rpartition(":")[2]
-            info: Json = {"port": int(port), "page": f"?token={self._server.store.world['page_token']}"}
-            one = Person(name, info, http)
+            base = self._server.files_url.rpartition("/")[0]
+            one = Person(name, {"page": f"{base}/?token={self._server.store.world['page_token']}"}, http)
             following = asyncio.ensure_future(one.follow())
             try:
                 await one.connected()

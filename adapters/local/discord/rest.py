@@ -36,7 +36,7 @@ class Rest:
         self._bodies = bodies
         self._limits = limits or Limits()
         self.faults: list[Json] = []
-        """Injected failures: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status` (0: cut off)."""
+        """Injected failures: `method`, `path` (pattern), `times`, `after` (fail when it is done), `status` (0: cut off), `code`."""
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -67,6 +67,7 @@ class Rest:
             ("PUT", "/channels/{channel}/thread-members/{user}", self._nothing),
             ("POST", "/channels/{channel}/typing", self._typing),
             ("GET", "/guilds/{guild}/threads/active", self._active),
+            ("GET", "/guilds/{guild}/members/{user}", self._member),
         ]
         return [
             *(web.route(method, PREFIX + path, handler) for method, path, handler in table),
@@ -128,7 +129,7 @@ class Rest:
     @staticmethod
     def _fail(request: web.Request, fault: Json) -> web.StreamResponse:
         if fault.get("status"):
-            return _json({"message": "injected", "code": 0}, fault["status"])
+            return _json({"message": "injected", "code": fault.get("code", 0)}, fault["status"])
         assert request.transport
         request.transport.abort()
         return web.Response()
@@ -232,6 +233,9 @@ class Rest:
     async def _active(self, _request: web.Request) -> web.StreamResponse:
         threads = [one for one in self._server.threads() if not one["thread_metadata"]["archived"]]
         return _json({"threads": threads, "members": [], "has_more": False})
+
+    async def _member(self, request: web.Request) -> web.StreamResponse:
+        return _json(self._server.member(request.match_info["user"]))
 
     async def _thread(self, request: web.Request) -> web.StreamResponse:
         owner = self._server.store.world["application"]

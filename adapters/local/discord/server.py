@@ -55,7 +55,7 @@ class Server:
         world = self.store.world
         channels = [one for one in self.store.all("channel") if one["type"] == 0]
         threads = [one for one in self.threads() if not one["thread_metadata"]["archived"]]
-        members = [shapes.member(one) for one in self.store.users()]
+        members = [shapes.member(one) for one in self.store.members()]
         owner = world["people"]["alice"]["id"]
         return shapes.guild(world["guild"], owner, "Playground", channels, threads, members)
 
@@ -83,6 +83,19 @@ class Server:
         if private and private["person"] == person and private["channel_id"] == channel:
             return {name: value for name, value in private.items() if name != "person"}
         return self.message(channel, identity)
+
+    def member(self, identity: str) -> Json:
+        """Somebody in the server. Raises DiscordError."""
+        found = next((one for one in self.store.members() if one["id"] == identity), None)
+        if found is None:
+            raise DiscordError(404, 10007, "Unknown Member")
+        return shapes.member(found)
+
+    def leave(self, person: str) -> None:
+        """Somebody leaves. Only bots with an intent that ours does not ask for would hear of it. Raises DiscordError."""
+        if person == "alice":
+            raise DiscordError(400, 50055, "Invalid Guild")  # it is theirs
+        self.store.put("left", self.store.person(person)["id"], {})
 
     # --- telling -----------------------------------------------------------------------------------------------------
 

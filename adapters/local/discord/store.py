@@ -112,3 +112,7 @@ class Store:
     def users(self) -> list[Json]:
         """Everybody."""
         return [self.bot(), *(self.person(name) for name in self.world["people"])]
+
+    def members(self) -> list[Json]:
+        """Everybody who has not left."""
+        return [one for one in self.users() if self.get("left", one["id"]) is None]

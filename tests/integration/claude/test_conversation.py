@@ -161,7 +161,7 @@ async def test_a_turn_is_told_from_its_start_to_its_end(conversation: Conversati
     await conversation.write(wire.user_message("p-1", script({"blocks": [{"text": "now:"}, write]}, {"text": "done"})))
     asked = await conversation.wait(f.PermissionAsked)
     question = msgspec.json.decode(asked.question, type=wire.PermissionQuestion)
-    assert json.loads(question.shown)["content"] == "b"
+    assert (question.shown, Path(question.path).name) == ("b", "a.txt")
     await conversation.write(wire.allow(asked.request))
     await conversation.wait(f.PromptOver)
     told = [found for found in conversation.facts if not isinstance(found, f.StateChanged | f.TasksChanged)]

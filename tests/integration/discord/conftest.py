@@ -15,14 +15,15 @@ import pytest
 
 from adapters.discord.bot import Connection, open_discord
 from adapters.discord.options import Options
-from adapters.local.discord.people import Person, open_people
+from adapters.local.discord.people import Person, buttons, open_people
 from adapters.local.event_log import MemoryEventLog, MemoryStore
 from adapters.parsers import Secret
 from adapters.sealing import Cipher, new_key, open_text, seal_text
 from engine.commands import Policy
 from engine.effects import Performer
+from engine.guild import Guild, fold
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, File, TryAgain
+from engine.ports import EffectContext, File, TryAgain, Usage
 from engine.session import Session
 from engine.supervisor import Supervisor, World
 from schema import events as e
@@ -32,6 +33,7 @@ from schema.sealed import Sealed, key_id
 from tests.integration.local_discord.conftest import Process
 
 Json = dict[str, Any]
+People = dict[str, Person]
 
 
 def now() -> int:
@@ -131,6 +133,7 @@ class Agent:
         self.play: Callable[[Claude], Awaitable[None]] | None = None
         self.files: list[File] = []
         self.delivered: list[str] = []
+        self.used: Usage | None = None
 
     async def attach(self, reservation: str, context: EffectContext) -> None:
         if self.play:
@@ -145,6 +148,9 @@ class Agent:
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         self.delivered.append(item)
+
+    async def usage(self, reservation: str) -> Usage | None:
+        return self.used
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         return self.files
@@ -253,12 +259,16 @@ class Installation:
         log.close()
 
     def _engine(self, connection: Connection, log: Log) -> Supervisor:
+        def failed(target: str, what: str, error: Exception) -> None:
+            self.failures.append((target, what, error))
+            connection.failed(target, what, error)
+
         world = World(
             log=log,
             translator=connection.translator,
             performer=Performer(connection.chat, self.agent, self.keeper),
             now=lambda: now() + self.ahead,
-            failed=lambda target, what, error: self.failures.append((target, what, error)),
+            failed=failed,
         )
         return Supervisor(world, policy=self.policy, limit=self.limit)
 
@@ -288,3 +298,24 @@ async def people(discord: Process) -> AsyncGenerator[dict[str, Person]]:
 @pytest.fixture
 def general(discord: Process) -> str:
     return str(discord.info["channel_id"])
+
+
+# --- what tests ask -----------------------------------------------------------------------------------------------------
+
+
+async def sees(person: Person, channel: str, *words: str) -> Json:
+    return await person.wait_message(
+        channel, lambda one: all(word in one["content"] for word in words), " … ".join(words)
+    )
+
+
+def labels(message: Json) -> list[str]:
+    return [one["label"] for one in buttons(message)]
+
+
+def person_id(installation: Installation, name: str) -> str:
+    return str(installation.discord.info["people"][name])
+
+
+def guild(installation: Installation) -> Guild:
+    return fold(installation.store.streams[f"guild:{installation.discord.info['guild_id']}"], Guild())

@@ -19,7 +19,7 @@ from adapters.discord import chat, rest, writer
 from adapters.local.discord import shapes
 from adapters.local.discord.people import Person, buttons, open_people
 from adapters.local.discord.store import Store
-from engine.ports import File
+from engine.ports import File, Usage
 from engine.session_actor import SessionActor
 from schema import events as e
 from schema import facts as f
@@ -51,6 +51,33 @@ async def as_bot(installation: Installation, method: str, path: str) -> None:
     headers = {"Authorization": f"Bot {info['token']}"}
     async with aiohttp.ClientSession() as http, http.request(method, info["rest_url"] + path, headers=headers) as done:
         assert done.status < 300
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_thread_is_named_after_what_was_asked_for(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True):
+        long = await start(alice, general, prompt="Fix \u202e the\n**login** @everyone " + "x" * 200)
+        name = str(alice.channels[long]["name"])
+        assert name.startswith("Claude · Fix ⟨U+202E⟩ the **login** @everyone xxx")
+        assert name.endswith("x…")
+        assert len(name) <= 100
+        bare = await start(alice, general)
+        assert alice.channels[bare]["name"].startswith("Claude · ")
+
+
+async def test_a_name_that_discord_does_not_take_is_left_out(
+    installation: Installation, people: People, general: str
+) -> None:
+    alice = people["alice"]
+    async with installation.bot(engine=True):
+        await alice.fault("fail", method="POST", path="/threads$", times=1, status=400, code=50035)
+        thread = await start(alice, general, prompt="words that are not allowed")
+        assert "allowed" not in alice.channels[thread]["name"]
 
 
 # --- turns -----------------------------------------------------------------------------------------------------------
@@ -232,11 +259,18 @@ def bot_id(installation: Installation) -> str:
 
 async def test_only_who_asked_is_told(installation: Installation, people: People, general: str) -> None:
     alice, bob = people["alice"], people["bob"]
-    async with installation.bot(engine=True):
+
+    async def play(claude: Claude) -> None:
+        pass
+
+    installation.agent.play, installation.agent.used = play, Usage(disk=41)
+    async with installation.bot(engine=True) as bot:
         thread = await start(alice, general)
         await sees(alice, general, f"Your session: <#{thread}>")
+        await bot.log.wait(lambda: bot.log.of(e.JournalRead))
         await alice.slash("claude", "status", channel=thread)
         await sees(alice, thread, "Prompts waiting: 0")
+        assert any("disk 41 % full" in one["content"] for one in alice.messages(thread))
         await alice.slash("claude", "audit", channel=thread)
         await sees(alice, thread, "asked for a session")
         await bob.slash("claude", "stop", channel=general)

@@ -25,6 +25,7 @@ CALLS = {
     "PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me",
     "PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original",
     "POST /webhooks/{webhook_id}/{webhook_token}",
+    "GET /guilds/{guild_id}/members/{user_id}",
 }
 
 
@@ -34,7 +35,7 @@ async def test_each_call_is_one_of_discords(
 ) -> None:
     judge = document()
     assert judge, f"{shared} has no data/discord-openapi.json"
-    alice, bob, go = people["alice"], people["bob"], anyio.Event()
+    alice, bob, carol, go = people["alice"], people["bob"], people["carol"], anyio.Event()
 
     async def play(claude: Claude) -> None:
         await claude.next_prompt()
@@ -49,6 +50,9 @@ async def test_each_call_is_one_of_discords(
         await alice.slash("claude", "start", channel=general, prompt="build")
         thread = await alice.wait_thread(general)
         asked = await alice.wait_message(thread, lambda one: "rm -rf build" in one["content"], "the question")
+        await carol.slash("claude", "start", channel=general)
+        request = await alice.wait_message(general, lambda one: "would like to use" in one["content"], "the request")
+        await alice.press(request, "Approve")  # carol is looked for
         await bob.press(asked, "Allow")  # whoever may not is told so
         await alice.press(asked, "Allow")
         said = await alice.wait_message(thread, lambda one: "done that" in one["content"], "what Claude says")

@@ -8,10 +8,11 @@ import hikari
 import pytest
 from structlog.testing import capture_logs
 
+from adapters.discord import outage
 from adapters.local.discord.people import Person, buttons
 from engine.ports import GiveUp
 from schema import events as e
-from tests.integration.discord.conftest import Bot, Installation, Json, Log, Process, until
+from tests.integration.discord.conftest import Bot, Claude, Installation, Json, Log, Process, until
 
 People = dict[str, Person]
 
@@ -219,6 +220,29 @@ async def test_what_is_written_while_the_database_is_away_waits_and_its_thread_s
         bot.log.away = False
         await bot.log.wait(lambda: len(bot.log.of(e.PromptQueued)) == 2)
         await alice.wait_message(thread, lambda one: "Queued: second" in one["content"], "the second prompt")
+        assert len([one for one in alice.messages(thread) if "The database is away" in one["content"]]) == 1
+
+
+async def test_a_turn_that_cannot_be_recorded_says_so_and_goes_on_when_it_can(
+    installation: Installation, people: People, general: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "PATIENCE_SECONDS", 0)
+    alice = people["alice"]
+
+    async def play(claude: Claude) -> None:
+        await claude.next_prompt()
+        await claude.say("before")
+        log.away = True
+        await claude.say("after")
+        await claude.end()
+
+    installation.agent.play = play
+    log = Log(installation.store)
+    async with installation.bot(engine=True, log=log):
+        thread = await start(alice, general, prompt="go on")
+        await alice.wait_message(thread, lambda one: "The database is away" in one["content"], "how it stands")
+        log.away = False
+        await alice.wait_message(thread, lambda one: "after" in one["content"], "the rest of the answer")
         assert len([one for one in alice.messages(thread) if "The database is away" in one["content"]]) == 1
 
 

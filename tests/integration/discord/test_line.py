@@ -4,8 +4,7 @@ from adapters.local.discord.people import Person
 from engine.commands import Policy
 from engine.session import HOLD, IDLE
 from schema import events as e
-from tests.integration.discord.conftest import Bot, Claude, Installation
-from tests.integration.discord.test_members import People, labels, sees
+from tests.integration.discord.conftest import Bot, Claude, Installation, People, labels, sees
 
 OWNERS = ("alice", "bob", "carol")
 

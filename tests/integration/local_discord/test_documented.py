@@ -46,6 +46,7 @@ async def test_every_answer_is_documented(local: Local, judge: Document) -> None
     await call("POST", f"/channels/{thread['id']}/typing")
     await call("PUT", f"/channels/{thread['id']}/thread-members/{app}")
     await call("GET", f"/guilds/{guild}/threads/active")
+    await call("GET", f"/guilds/{guild}/members/{world['people']['bob']['id']}")
     await call("PATCH", f"/channels/{alone['id']}", {"archived": True})
     for path in ("/gateway/bot", "/oauth2/applications/@me", "/applications/@me", "/users/@me"):
         await call("GET", path)
@@ -63,6 +64,7 @@ async def test_every_answer_is_documented(local: Local, judge: Document) -> None
     await call("DELETE", at)
     # what it refuses
     await call("GET", at)
+    await call("GET", f"/guilds/{guild}/members/1")
     await call("POST", f"/channels/{general}/messages", {"content": ""})
     await call("POST", f"/channels/{general}/messages", {"content": "x" * 2001})
     await call("POST", f"/channels/{general}/threads", thread_of | {"auto_archive_duration": 7})

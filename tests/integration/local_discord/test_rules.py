@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.local.discord.server import DiscordError
 from tests.integration.local_discord.conftest import Local
 
 
@@ -17,6 +18,18 @@ async def test_the_sixth_message_waits_for_one_slot(local: Local) -> None:
     assert (status, headers["Retry-After"], body["global"]) == (429, "1.000", False)
     local.time.now += 1
     assert (await local.call("POST", _messages(local.general), {"content": "6"}))[0] == 200
+
+
+async def test_whoever_left_is_no_member_but_the_owner_stays(local: Local) -> None:
+    world = local.server.store.world
+    path = f"/guilds/{world['guild']}/members/{world['people']['bob']['id']}"
+    assert (await local.call("GET", path))[0] == 200
+    local.server.leave("bob")
+    status, _, body = await local.call("GET", path)
+    assert (status, body["code"]) == (404, 10007)
+    assert "bob" not in [one["user"]["username"] for one in local.server.guild()["members"]]
+    with pytest.raises(DiscordError, match="Invalid Guild"):
+        local.server.leave("alice")
 
 
 async def test_messages_and_edits_are_counted_apart(local: Local) -> None:

@@ -27,6 +27,8 @@ GOOD = {
     "GATEWAY_URL": "http://127.0.0.1:8001",
     "GATEWAY_SECRET_FILE": str(KEY),
     "EGRESS_URL": "http://127.0.0.1:3128",
+    "EGRESS_ALLOW": "git.example",
+    "REPO_TRUST": "git.example/team, github.com",
     "SANDBOX_DIR": str(HERE.parent),
     "MAX_SANDBOXES": "7",
     "MAX_SANDBOXES_PER_USER": "2",
@@ -49,6 +51,8 @@ OPTIONAL = {
     "OWNER_CHANNEL_ID",
     "DB_PORT",
     "EGRESS_URL",
+    "EGRESS_ALLOW",
+    "REPO_TRUST",
     "MAX_SANDBOXES",
     "MAX_SANDBOXES_PER_USER",
     "SANDBOX_START_SECONDS",
@@ -77,6 +81,8 @@ BAD = {
     "GATEWAY_URL": ["", "not an address"],
     "GATEWAY_SECRET_FILE": ["", "/nowhere/at/all", str(HERE)],
     "EGRESS_URL": ["", "gateway:3128"],
+    "EGRESS_ALLOW": ["http://a"],
+    "REPO_TRUST": ["team/name", "https://git.example/team", "a.b/c, *"],
     "SANDBOX_DIR": ["", str(HERE)],
     "MAX_SANDBOXES_PER_USER": ["-1", "two", "10001"],
     "MAX_SANDBOXES": ["0", "three", "10001", "9" * 5000],
@@ -144,6 +150,8 @@ WRONG = {
     "names a file that cannot be executed",
     "names no folder",
     "names a path that cannot be looked at",
+    "holds characters that no host name has",
+    "holds something that is neither a host, an owner at one, nor a repository",
 }
 
 
@@ -261,6 +269,8 @@ def test_the_gateway_alone_has_the_key_of_the_model() -> None:
         "EGRESS_PORT",
         "EGRESS_ALLOW",
     }
+    assert load_gateway(GATEWAY | {"GIT_CREDENTIALS_FILE": str(KEY)}).git_credentials_file == KEY
+    assert problems(GATEWAY | {"GIT_CREDENTIALS_FILE": "/nowhere/at/all"}, load_gateway) == {"GIT_CREDENTIALS_FILE"}
     assert "CLAUDE_API_KEY" not in problems({})
     assert "claude_api_key" not in Settings.__struct_fields__
 

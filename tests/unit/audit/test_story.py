@@ -2,15 +2,18 @@
 
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from adapters.audit.marks import UNTOLD
 from adapters.audit.page import render
 from adapters.audit.story import Ask, Mark, Said, Story, Tool, Turn, tell
+from adapters.audit.story import told as is_told
 from adapters.audit.texts import Shut
 from adapters.postgres.audit import Stored
 from projections.prices import LISTED
+from schema.events import SessionEvent
 
 HOSTILE = "</pre><script>alert(1)</script> \"' & \u202egnp.exe \x1b[31m"
 SECOND = 1_000_000
@@ -19,6 +22,12 @@ SECOND = 1_000_000
 def event(position: int, kind: str, body: dict[str, Any], actor: str = "bot") -> tuple[Stored, dict[str, Any]]:
     at = (1_700_000_000 + position) * SECOND
     return Stored(position, "session:7", position, kind, b"", None, bytes(32), at, actor, 0, None), body
+
+
+def test_every_kind_is_told_or_left_out_on_purpose() -> None:
+    """A new kind of event belongs to one of the two."""
+    kinds = {str(kind.__struct_config__.tag) for kind in get_args(SessionEvent)}
+    assert {kind for kind in kinds if not is_told(kind)} == UNTOLD
 
 
 def journal(position: int, *facts: dict[str, Any]) -> tuple[Stored, dict[str, Any]]:

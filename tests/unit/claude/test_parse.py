@@ -103,6 +103,7 @@ LINES: list[tuple[dict[str, Any], list[f.Fact]]] = [
         {"type": "supervisor", "event": "disk", "percent": 95, "stopped": True},
         [f.DiskFilled(percent=95, stopped=True)],
     ),
+    ({"type": "supervisor", "event": "memory", "percent": 91}, [f.MemoryFilled(percent=91)]),
     ({"type": "a new kind of line"}, [f.Skipped(what="unknown")]),
     ({"type": "system", "subtype": "a new kind"}, [f.Skipped(what="unknown")]),
 ]
@@ -212,9 +213,65 @@ def test_a_question_names_a_file_of_the_workspace_as_in_it() -> None:
 
 
 def test_a_question_of_another_tool_shows_all_that_it_was_given() -> None:
-    found, question = asked("Write", input={"file_path": "/w/a", "content": "b"})
-    assert json.loads(question.shown) == {"file_path": "/w/a", "content": "b"}
+    found, question = asked("NotebookEdit", input={"notebook_path": "/w/a", "new_source": "b"})
+    assert json.loads(question.shown) == {"notebook_path": "/w/a", "new_source": "b"}
     assert not found.always
+
+
+def test_a_file_is_shown_as_it_will_be() -> None:
+    request = wire.PermissionRequest(
+        subtype="can_use_tool",
+        tool_name="Write",
+        input={"file_path": "/w/src/a.py", "content": "one\n\ttwo\u202e\n"},
+        blocked_path="/w/src/a.py",
+    )
+    question = p.ask(request, "/w")
+    assert (question.shown, question.language, question.path) == ("one\n    two⟨U+202E⟩\n", "", "src/a.py")
+
+
+def test_an_edit_is_shown_as_a_diff() -> None:
+    given = {
+        "file_path": "/w/a.py",
+        "old_string": "one\ntwo\nthree",
+        "new_string": "one\n2\nthree",
+        "replace_all": False,
+    }
+    request = wire.PermissionRequest(subtype="can_use_tool", tool_name="Edit", input=given)
+    question = p.ask(request, "/w")
+    assert (question.shown, question.language, question.path) == (" one\n-two\n+2\n three", "diff", "a.py")
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "blocked"),
+    [
+        ("Write", {"file_path": "/w/a", "content": " \n"}, ""),  # of which nothing would be seen
+        ("Write", {"file_path": "/w/a", "content": "b"}, "/etc/a"),  # which of the two?
+        ("Write", {"file_path": "/w/a", "content": "b", "mode": "0777"}, ""),
+        ("Write", {"file_path": ["/w/a"], "content": "b"}, ""),
+        ("Edit", {"file_path": "/w/a", "old_string": "b", "new_string": "c", "replace_all": True}, ""),
+        ("Edit", {"file_path": "/w/a", "old_string": "b", "new_string": "b"}, ""),
+        ("Edit", {"file_path": "/w/a", "old_string": "b" * p.QUESTION_LIMIT, "new_string": "c"}, ""),
+    ],
+)
+def test_what_has_anything_else_in_it_is_shown_as_it_is(tool: str, given: dict[str, Any], blocked: str) -> None:
+    request = wire.PermissionRequest(subtype="can_use_tool", tool_name=tool, input=given, blocked_path=blocked)
+    question = p.ask(request, "/w")
+    whole = msgspec.json.format(msgspec.json.encode(given), indent=1).decode()
+    assert question.shown + whole[len(question.shown) :] == whole
+    assert (question.cut, question.language, question.path) == (len(whole) - len(question.shown), "", blocked)
+
+
+@given(*[st.text(st.sampled_from("ab \n\t\r\u2028\u202e"), max_size=12)] * 2)
+def test_a_diff_has_every_line_of_both(old: str, new: str) -> None:
+    given = {"file_path": "/w/a", "old_string": old, "new_string": new}
+    question = p.ask(wire.PermissionRequest(subtype="can_use_tool", tool_name="Edit", input=given), "/w")
+    if old == new:
+        return
+    lines = question.shown.split("\n")
+    for text, sign in ((old, "-"), (new, "+")):
+        assert "\n".join(line[1:] for line in lines if line[0] in {" ", sign}) == "".join(
+            p.visible(text, p.QUESTION_LIMIT)
+        )
 
 
 @given(st.text(st.sampled_from("ab \n\u202e\u3164é"), max_size=40), st.integers(0, 3 * p.QUESTION_LIMIT))

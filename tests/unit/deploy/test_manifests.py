@@ -9,12 +9,11 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 import yaml
 
-from tests.crds import Json, crd_schema, wrong
+from tests.crds import CLOUDNATIVE_PG, Json, crd_schema, wrong
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 LATEST = "1.37"
 CUSTOM = {"cilium.io/v2", "postgresql.cnpg.io/v1"}
-CLUSTERS = "config/crd/bases/postgresql.cnpg.io_clusters.yaml"
 
 
 def documents() -> Iterator[tuple[str, Json]]:
@@ -44,7 +43,7 @@ def test_what_kubernetes_does_not_know_is_found() -> None:
 
 
 def test_the_database_is_as_cloudnative_pg_knows_it() -> None:
-    schema = crd_schema("github.com/cloudnative-pg/cloudnative-pg@v1.28.0", CLUSTERS, "v1")
+    schema = crd_schema(*CLOUDNATIVE_PG)
     database = _one("Cluster", "discord-claude-db")
     assert list(wrong(schema, database)) == []
     database["spec"]["instance"] = 3

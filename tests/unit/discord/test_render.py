@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.discord.custom_ids import LONGEST, read
-from adapters.discord.render import Question, Shown, messages, render
+from adapters.discord.render import Question, Shown, messages, render, used
 from adapters.discord.split import units
 from adapters.discord.texts import LANGUAGES, texts
 from engine.cards import AskCard, Card, CutCard, HeadCard, IdleCard, NoteCard, QueuedCard, TurnCard
+from engine.ports import Usage
 from engine.session import Failure, Session
 from schema import facts as f
 from schema.sealed import Sealed
@@ -137,6 +138,7 @@ FACTS = st.one_of(
         f.Retrying, attempt=st.integers(1, 9), limit=st.just(10), delay_ms=st.just(5), status=st.none() | st.just(529)
     ),
     st.builds(f.DiskFilled, percent=st.integers(0, 100), stopped=st.booleans()),
+    st.builds(f.MemoryFilled, percent=st.integers(0, 100)),
     st.builds(f.Skipped, what=st.sampled_from(["unknown", "too_long", "invalid"])),
 )
 
@@ -175,6 +177,11 @@ def test_a_finished_answer_is_shown_whole_once_and_in_order(texts_said: list[str
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_is_asked_for_as_a_diff() -> None:
+    (shown,) = show(ask(Question(tool="Edit", shown="-a\n+b", language="diff", path="a.py")))
+    assert "```diff\n-a\n+b\n```" in shown.content
 
 
 def test_a_question_names_who_is_asked_and_what_for() -> None:
@@ -253,6 +260,8 @@ def test_an_erased_question_can_still_be_answered() -> None:
         (Session(id="1", starter="7", thread="2", reservation="r", ready=True, crashes=3), "does not start here"),
         (Session(id="1", starter="7", thread="2", lost="gone"), "is gone"),
         (Session(id="1", starter="7", thread="2", lost="passed"), "went to the next"),
+        (Session(id="1", starter="7", thread="2", lost="repo"), "could not be cloned"),
+        (Session(id="1", starter="7", thread="2", reservation="r", repo=box("x")), "is cloned into it"),
         (Session(id="1", starter="7", thread="2", lost="passed", place=2), "place 2"),
         (Session(id="1", starter="7", thread="2", closing="asked"), "Ending"),
         (Session(id="1", starter="7", thread="2", closed=True), "closed"),
@@ -317,6 +326,33 @@ def test_a_note_tells_what_happened(what: str, language: str) -> None:
     assert ("<@7>" in shown.content) == (not what.startswith(("handover", "notice")))
 
 
+@pytest.mark.parametrize(
+    ("what", "detail", "words"),
+    [
+        ("repo-cloned", "", "is here:"),
+        (
+            "repo-untrusted",
+            "settings mcp",
+            "`.claude/settings.json` · MCP servers: `.mcp.json`). They are **not used**",
+        ),
+        ("repo-trusted", "prompts", "They **are used**"),
+        (
+            "repo-failed",
+            "auth",
+            "<@7>, your repository could not be cloned: there is none at that address, or it is private",
+        ),
+        ("repo-failed", "new", "git did not get to the end"),
+    ],
+)
+def test_what_became_of_a_repository_is_told_and_what_others_wrote_looks_like_nothing_of_ours(
+    what: str, detail: str, words: str
+) -> None:
+    card = NoteCard(part="note:1", what=what, detail=detail, text=box("https://a.b/c ``` **x**"), mention="7")
+    (shown,) = show(card)
+    assert words in shown.content
+    assert "a.b/c" in shown.content.partition("```")[2]
+
+
 @settings(PROFILE)
 @given(HOSTILE.map(lambda text: text.replace("\0", "")), HOSTILE)
 def test_buttons_are_what_discord_takes(request: str, text: str) -> None:
@@ -342,3 +378,23 @@ def test_a_note_tells_what_the_world_said_and_lets_it_look_like_nothing_of_ours(
     card = NoteCard(part="note:1", what="sandbox-refused", reason="no **room**\n# at all", mention="7")
     (shown,) = show(card)
     assert shown.content.endswith("close the session.\n-# no \\*\\*room\\*\\* \\# at all")
+
+
+@pytest.mark.parametrize(
+    ("usage", "english", "japanese"),
+    [
+        (Usage(disk=3), "Sandbox: disk 3 % full", "サンドボックス：ディスク 3 % 使用"),
+        (
+            Usage(disk=3, memory=960 << 20, cpu=1234),
+            "Sandbox: memory 960 MiB · disk 3 % full · CPU 123 % of a core",
+            "サンドボックス：メモリ 960 MiB · ディスク 3 % 使用 · CPU は 1 コアの 123 %",
+        ),
+        (
+            Usage(disk=91, memory=1536 << 20, memory_limit=2 << 30, cpu=0, cpu_limit=1500),
+            "Sandbox: memory 1,536 of 2,048 MiB (75 %) · disk 91 % full · CPU 0 % of its limit",
+            "サンドボックス：メモリ 1,536 / 2,048 MiB（75 %） · ディスク 91 % 使用 · CPU は上限の 0 %",
+        ),
+    ],
+)
+def test_what_a_sandbox_uses_is_told_as_far_as_it_is_known(usage: Usage, english: str, japanese: str) -> None:
+    assert (used(usage, texts("en-US")), used(usage, texts("ja"))) == (english, japanese)

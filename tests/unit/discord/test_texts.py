@@ -8,6 +8,7 @@ import hikari
 import pytest
 from fluent.syntax import FluentParser, ast
 
+from adapters.claude.channel import Cloned
 from adapters.discord.split import LIMIT, units
 from adapters.discord.texts import LANGUAGES, Texts, ids, language, texts
 from engine.commands import Reason
@@ -44,6 +45,9 @@ NAMES = {
         f"lost-{why}" for why in get_args(Loss)
     )
     - {"lost-passed"},  # which nobody needs to be told the reason of
+    "repositories": {"note-repo-cloned", "note-repo-trusted", "note-repo-untrusted"}
+    | {f"repo-{why}" for why in get_args(Cloned.__annotations__["failed"]) if why}
+    | {f"code-{code}" for code in ("settings", "mcp", "prompts")},
     "walls": {f"wall-{wall}" for wall in re.findall(r'wall="(\w+)"', WALLS) + re.findall(r'"(\w+)": \(', WALLS)}
     - {"wall-gateway"},
     "notices": {f"notice-{what}" for what in re.findall(r'_notice\("(\w+)"\)', CLAUDE)} | {"notice-error"},

@@ -91,6 +91,14 @@ async def test_commands() -> None:
     assert await decode("command", slash("start", prompt)) == c.Start(
         guild="1", channel="2", prompt="300", text=text("do it")
     )
+    where = {"name": "repo", "type": 3, "value": " Owner/Name "}
+    repo = c.Repo(sealed=box("https://github.com/Owner/Name"), host="github.com")
+    assert await decode("command", slash("start", prompt, where)) == c.Start(
+        guild="1", channel="2", prompt="300", text=text("do it"), repo=repo
+    )
+    assert await decode("command", slash("start", {**where, "value": "https://me:token@host.example/a/b"})) == c.Start(
+        guild="1", channel="2", repo=c.Repo(sealed=box(""), host="")
+    )
     assert await decode("command", slash("stop")) == c.Stop()
     assert await decode("command", slash("status")) == c.ShowStatus()
     assert await decode("command", slash("audit")) == c.TellStory()

@@ -7,11 +7,22 @@ import anyio
 import anyio.lowlevel
 
 from adapters.local.event_log import MemoryEventLog, MemoryStore
-from engine.commands import Close, Command, Context, GuildCommand, ListMembers, Policy, Start, Submit, Text
+from engine.commands import (
+    Close,
+    Command,
+    Context,
+    DecideAccess,
+    GuildCommand,
+    ListMembers,
+    Policy,
+    Start,
+    Submit,
+    Text,
+)
 from engine.effects import Performer
 from engine.guild import Guild, Notice
 from engine.guild_actor import install_owners
-from engine.ports import EffectContext, File
+from engine.ports import EffectContext, File, Usage
 from engine.session import Reply, Session
 from engine.supervisor import Supervisor, Urgent, World
 from schema import events as e
@@ -51,6 +62,8 @@ class Ports:
         self.files: Sequence[File] = ()
         self.how = "posted"
         self.room = 9
+        self.gone: set[str] = set()
+        """Who is not in the server."""
 
     def plan(self, call: str, *plans: Plan) -> None:
         """What the next calls do, in order; later ones work."""
@@ -86,6 +99,10 @@ class Ports:
         await self._call(f"notify {notice.part}")
         return f"m-{notice.part}"
 
+    async def is_here(self, guild: str, person: str) -> bool:
+        await self._call(f"find {person}")
+        return person not in self.gone
+
     async def show(self, context: EffectContext) -> None:
         await self._call("show", context)
         while True:
@@ -99,8 +116,8 @@ class Ports:
             else:
                 return
 
-    async def tell(self, session: Session, reply: Reply) -> bool:
-        await self._call(f"tell {reply.what}")
+    async def tell(self, session: Session, reply: Reply, usage: Usage | None = None) -> bool:
+        await self._call(f"tell {reply.what}" + (f" with disk {usage.disk}" if usage else ""))
         return True
 
     async def hand_over(self, session: Session, files: Sequence[File]) -> str:
@@ -133,6 +150,9 @@ class Ports:
 
     async def deliver(self, reservation: str, item: str, context: EffectContext) -> None:
         await self._call(f"deliver {item}", context)
+
+    async def usage(self, reservation: str) -> Usage | None:
+        return Usage(disk=7)
 
     async def collect(self, reservation: str, context: EffectContext) -> Sequence[File]:
         await self._call("collect", context)
@@ -194,11 +214,13 @@ class Process:
                 return Close(), context
             case ["members"]:
                 return ListMembers(), context
+            case ["approve", request]:
+                return DecideAccess(request=request, choice="approved"), context
             case _:
                 return Submit(prompt=said, text=Text(sealed=box(said), size=len(said))), context
 
     async def say(self, said: str, session: str = "s", *, to: str = "") -> None:
-        """`start`, `close`, `members` or the id of a prompt; to another target than the session."""
+        """`start`, `close`, `members`, `approve REQUEST` or the id of a prompt; to another target than the session."""
         received = e.Received(
             what="command",
             discord_id=said,

@@ -1,5 +1,6 @@
 """What the thread should show, and whom to tell what."""
 
+import msgspec
 import pytest
 
 from engine.cards import AskCard, Card, CutCard, NoteCard, QueuedCard, TurnCard
@@ -150,6 +151,7 @@ def test_an_error_is_shown_in_its_turn() -> None:
     [
         (f.DiskFilled(percent=80), ["disk-filled"]),
         (f.DiskFilled(percent=95, stopped=True), ["disk-stopped"]),
+        (f.MemoryFilled(percent=91), ["memory-filled"]),
         (f.Noticed(what="compacted"), ["notice-compacted"]),
         (f.Skipped(what="broken"), []),
     ],
@@ -225,6 +227,39 @@ def test_a_sandbox_that_was_not_walled_off_is_told_with_what_it_reaches() -> Non
     assert told == [("sandbox-unwalled", "api kubelet", STARTER)]
     assert given(*RESERVED, PROBED).open_walls == ("api", "kubelet")
     assert after(session, e.SandboxGone(reservation="s-1"), e.SandboxReserved(reservation="s-2")).open_walls == ()
+
+
+CLONED = e.RepoCloned(reservation="s-1", repo=Sealed(b"where"))
+
+
+@pytest.mark.parametrize(
+    ("code", "trusted", "told"),
+    [
+        ((), False, ("repo-cloned", "")),
+        (("settings", "mcp"), False, ("repo-untrusted", "settings mcp")),
+        (("prompts",), True, ("repo-trusted", "prompts")),
+    ],
+)
+def test_a_repository_is_told_with_what_it_brings(
+    code: tuple[str, ...],
+    trusted: bool,  # noqa: FBT001 - a case
+    told: tuple[str, str],
+) -> None:
+    cloned = msgspec.structs.replace(CLONED, code=code, trusted=trusted)
+    (note,) = [one for one in given(*RESERVED, cloned).cards if isinstance(one, NoteCard)]
+    assert ((note.what, note.detail), note.text, note.mention) == (told, Sealed(b"where"), "")
+
+
+def test_a_repository_that_could_not_be_cloned_is_told_once_and_tried_again_when_somebody_asks() -> None:
+    failed = e.RepoFailed(reservation="s-1", why="auth", said=Sealed(b"401"))
+    session = given(*RESERVED, queued("p1"), failed, e.SandboxLost(reservation="s-1", why="repo"))
+    (note,) = [one for one in session.cards if isinstance(one, NoteCard)]
+    assert (note.what, note.detail, note.text, note.mention) == ("repo-failed", "auth", Sealed(b"401"), STARTER)
+    gone = after(session, e.SandboxGone(reservation="s-1"))
+    assert not gone.wants_sandbox
+    again = after(gone, queued("p2"))
+    assert again.wants_sandbox
+    assert [one.prompt for one in again.queue] == ["p1", "p2"]
 
 
 @pytest.mark.parametrize(("how", "what"), [("posted", []), ("empty", []), ("kept", ["handover-kept"])])

@@ -4,7 +4,7 @@ import pytest
 
 from engine.effects import Performer
 from engine.line import Joint
-from engine.ports import File, SandboxGone, Unwalled
+from engine.ports import File, SandboxGone, Uncloned, Unwalled
 from engine.session import Session
 from engine.todo import (
     Attach,
@@ -19,7 +19,8 @@ from engine.todo import (
     TellOutcome,
 )
 from schema import events as e
-from tests.unit.engine.given import READY, R, after, given
+from schema.sealed import Sealed
+from tests.unit.engine.given import OPENED, READY, R, after, given
 from tests.unit.engine.process import Ports
 
 NOTED = e.Noted(by="1", locale="ja", what="status")
@@ -90,7 +91,16 @@ async def test_a_sandbox_is_seen_gone_before_its_slot_is_given_back(ports: Ports
 async def test_who_did_something_is_told(ports: Ports) -> None:
     session = after(given(*READY), NOTED, cause=7)
     assert await reports(ports, TellOutcome(to=7), session) == [e.Replied(to=7)]
-    assert ports.calls == ["tell status"]
+    assert ports.calls == ["tell status with disk 7"]
+
+
+async def test_who_asks_how_it_stands_is_told_what_the_sandbox_uses(ports: Ports) -> None:
+    def told(*events: e.SessionEvent) -> Session:
+        return after(given(*events), NOTED, cause=7)
+
+    await reports(ports, TellOutcome(to=7), told(*READY))
+    await reports(ports, TellOutcome(to=7), told(*OPENED))
+    assert ports.calls == ["tell status with disk 7", "tell status"]
 
 
 async def test_a_reply_that_was_told_meanwhile_is_not_told_again(ports: Ports) -> None:
@@ -112,6 +122,15 @@ async def test_a_sandbox_that_is_not_walled_off_is_told_and_lost(ports: Ports) -
         e.SandboxLost(reservation=R, why="walls", detail=str(Unwalled(checks))),
     ]
     assert str(Unwalled(checks)) == "the sandbox reaches what must be closed to it: api (10.96.0.1:443)"
+
+
+async def test_a_repository_that_cannot_be_cloned_is_told_and_the_sandbox_goes(ports: Ports) -> None:
+    ports.plan("attach", Uncloned("auth", Sealed(b"said")))
+    assert await reports(ports, Attach(reservation=R)) == [
+        e.RepoFailed(reservation=R, why="auth", said=Sealed(b"said")),
+        e.SandboxLost(reservation=R, why="repo"),
+    ]
+    assert str(Uncloned("auth", None)) == "the repository could not be cloned: auth"
 
 
 async def test_what_a_session_made_is_posted(ports: Ports) -> None:

@@ -37,6 +37,7 @@ HAS_USER = (OWNED, e.RoleGiven(person=USER, role="user", by=OWNER))
 ASKED = e.AccessRequested(request="s", by=STRANGER, locale="ja", channel="c", received=5, expires=7 * DAY)
 APPROVED = e.AccessDecided(request="s", person=STRANGER, by=OWNER, choice="approved", received=5)
 DENIED = e.AccessDecided(request="s", person=STRANGER, by=OWNER, choice="denied", received=5, again=DAY + 1)
+LEFT = e.AccessDecided(request="s", person=STRANGER, by=OWNER, choice="left", received=5)
 EXPIRED = e.AccessDecided(request="s", person=STRANGER, by="", choice="expired", received=5)
 
 
@@ -166,6 +167,16 @@ def test_an_owner_lets_somebody_in_and_what_they_asked_for_runs() -> None:
         ("access:s", "approved", (OWNER,)),
         ("welcome:s", "", (STRANGER,)),
     ]
+
+
+def test_whoever_left_is_not_let_in_and_may_ask_again_at_once() -> None:
+    press = DecideAccess(request="s", choice="approved", here=False)
+    assert when(given(OWNED, ASKED), press) == [*refused("left", STRANGER), LEFT]
+    assert when(given(OWNED, ASKED), msgspec.structs.replace(press, here=None)) == refused("unsure", STRANGER)
+    after = given(OWNED, ASKED, LEFT)
+    assert (after.role(STRANGER), after.requests, after.again) == (Role.STRANGER, {}, {})
+    assert [(one.part, one.choice, one.decided_by) for one in after.notices] == [("access:s", "left", OWNER)]
+    assert told(after) == [(5, "access-asked")]
 
 
 def test_an_owner_says_no_and_they_may_ask_again_later() -> None:

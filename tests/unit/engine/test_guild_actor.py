@@ -5,7 +5,7 @@ import pytest
 from adapters.local.event_log import MemoryEventLog, MemoryStore
 from engine.effects import Performer
 from engine.guild import Guild, ShowNotice
-from engine.ports import TryAgain
+from engine.ports import GiveUp, TryAgain
 from engine.todo import TellOutcome
 from schema import events as e
 from schema.envelope import Append, Draft, Write
@@ -53,6 +53,46 @@ async def test_an_answer_that_failed_is_recorded_so_and_given_later() -> None:
         process.tick(60_000_000)
         await until(lambda: recorded(process, e.GuildReplied))
         assert process.ports.calls == ["answer members", "answer members"]
+
+
+ASKED = e.AccessRequested(request="x", by="5", locale="ja", channel="c", received=1, expires=1 << 60)
+
+
+async def pressed(process: Process) -> None:
+    """Somebody asks, and an owner wants to let them in."""
+    draft = Draft(event=ASKED, at=process.now, actor="test")
+    await process.log.append(Append(writes=(Write(stream=SERVER, expected=None, drafts=(draft,)),)))
+    await process.say("approve x", to=SERVER)
+    await until(lambda: recorded(process, e.AccessDecided) or recorded(process, e.GuildRefused))
+
+
+async def test_whoever_is_let_in_is_looked_for_first() -> None:
+    async with Process().run() as process:
+        await pressed(process)
+        assert process.ports.calls[0] == "find 5"
+        assert recorded(process, e.RoleGiven) == [e.RoleGiven(person="5", role="user", by=STARTER)]
+
+
+async def test_whoever_left_is_not_let_in_and_the_request_is_over() -> None:
+    async with Process().run() as process:
+        process.ports.gone.add("5")
+        await pressed(process)
+        left = e.AccessDecided(request="x", person="5", by=STARTER, choice="left", received=1)
+        assert recorded(process, e.AccessDecided) == [left]
+        assert recorded(process, e.RoleGiven) == []
+
+
+@pytest.mark.parametrize("error", [TryAgain("Discord is away"), GiveUp("Discord does not let us")])
+async def test_while_nobody_says_whether_they_are_there_nothing_changes(error: Exception) -> None:
+    async with Process().run() as process:
+        process.ports.plan("find 5", error)
+        await pressed(process)
+        (refused,) = recorded(process, e.GuildRefused)
+        assert isinstance(refused, e.GuildRefused)
+        assert (refused.reason, refused.detail) == ("unsure", "5")
+        assert (SERVER, "is_here", error) in process.errors
+        await process.say("approve x", to=SERVER)
+        await until(lambda: recorded(process, e.RoleGiven))
 
 
 async def test_a_report_of_no_more_use_records_nothing() -> None:

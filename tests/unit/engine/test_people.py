@@ -14,9 +14,11 @@ from engine.commands import (
     Command,
     Context,
     Edit,
+    Policy,
     Reason,
     Reject,
     Remove,
+    Repo,
     Resolve,
     Role,
     Share,
@@ -172,13 +174,42 @@ def test_a_stranger_does_not_begin_one_but_asks_to_be_let_in() -> None:
 
 
 def test_a_session_begins_once() -> None:
-    assert when(given(REQUESTED), START) == refused("already")
+    assert when(given(REQUESTED), START) == refused("in_session")
 
 
 @pytest.mark.parametrize(("size", "reason"), [(0, "empty"), (101, "too_long")])
 def test_a_session_does_not_begin_with_a_prompt_nobody_could_send(size: int, reason: str) -> None:
     start = Start(guild="g", channel="c", prompt="p1", text=text(size=size))
     assert when(given(), start) == refused(reason)
+
+
+CLONES = msgspec.structs.replace(POLICY, repo_hosts=("github.com:443", "*.example.com:8443"))
+REPO = Repo(sealed=Sealed(b"address"), host="github.com")
+
+
+def test_a_session_begins_with_a_repository() -> None:
+    asked = e.RepoAsked(by=STARTER, repo=REPO.sealed)
+    with_prompt = msgspec.structs.replace(START, repo=REPO)
+    assert when(given(), with_prompt, policy=CLONES) == [REQUESTED, asked, queued("p1")]
+    assert when(given(), Start(guild="g", channel="c", repo=REPO), policy=CLONES) == [REQUESTED, asked]
+    assert given(REQUESTED, asked).repo == REPO.sealed
+    let_in = e.AccessAsked(by=STRANGER, locale="ja", guild="g", channel="c")
+    assert when(given(), with_prompt, by=STRANGER, policy=CLONES) == [let_in]
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "reason", "detail"),
+    [
+        (POLICY, "github.com", "repo_off", ""),
+        (CLONES, "", "repo_invalid", ""),
+        (CLONES, "git.example", "repo_host", "github.com, *.example.com:8443"),
+    ],
+)
+def test_a_repository_that_may_not_be_cloned_is_refused_before_anything_begins(
+    policy: Policy, host: str, reason: str, detail: str
+) -> None:
+    start = msgspec.structs.replace(START, repo=Repo(sealed=REPO.sealed, host=host))
+    assert when(given(), start, policy=policy) == refused(reason, detail)
 
 
 # --- prompts ---------------------------------------------------------------------------------------------------------
@@ -226,9 +257,12 @@ def test_a_prompt_that_was_sent_is_fixed(command: Command) -> None:
 # --- stop ------------------------------------------------------------------------------------------------------------
 
 
+STOPPED = [e.StopAsked(turn=1, by=STARTER), e.Noted(by=STARTER, locale="ja", what="stop-asked")]
+
+
 @pytest.mark.parametrize("turn", [None, 1])
 def test_the_running_turn_is_stopped(turn: int | None) -> None:
-    assert when(given(*WORKING), Stop(turn=turn)) == [e.StopAsked(turn=1, by=STARTER)]
+    assert when(given(*WORKING), Stop(turn=turn)) == STOPPED
 
 
 def test_the_button_of_another_turn_stops_nothing() -> None:
@@ -240,7 +274,7 @@ def test_nothing_runs_nothing_is_stopped() -> None:
 
 
 def test_a_prompt_on_its_way_is_stopped_when_its_turn_begins() -> None:
-    assert when(given(*SENT), Stop()) == [e.StopAsked(turn=1, by=STARTER)]
+    assert when(given(*SENT), Stop()) == STOPPED
     begun = given(*SENT, e.StopAsked(turn=1, by=STARTER), e.TurnStarted(turn=1, prompt="p1", by=STARTER))
     assert "stop:1" in wanted(begun)
 

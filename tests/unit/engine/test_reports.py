@@ -8,6 +8,7 @@ from engine.decide import decide
 from engine.retry import LONGEST, delay
 from schema import events as e
 from schema import facts as f
+from schema.sealed import Sealed
 from tests.unit.engine.given import (
     ASKING,
     CLOSED,
@@ -59,6 +60,8 @@ SHOWN = e.MessageShown(part="head", index=0, message="m1", rev=1)
         (CLOSING, e.HandedOver(how="posted", files=1)),
         (OPENED, SHOWN),
         (OPENED, e.PartCleared(part="head")),
+        (RESERVED, e.RepoCloned(reservation=R, repo=Sealed(b"where"))),
+        (RESERVED, e.RepoFailed(reservation=R, why="auth")),
         (OPENED, e.ThreadChanged(what="locked")),
         (OPENED, e.ThreadChanged(what="deleted")),
     ],
@@ -78,6 +81,8 @@ def test_what_the_session_has_use_for_is_recorded(history: History, report: e.Se
         (OPENED, e.SlotLeft()),
         (READY, READY_NOW),
         (READY, PROBED),
+        (READY, e.RepoCloned(reservation=R, repo=Sealed(b"where"))),
+        (LOST, e.RepoFailed(reservation=R, why="auth")),
         ((*RESERVED, PLACED), PLACED),
         (LOST, PLACED),
         (RESERVED, e.SandboxPlaced(reservation="s-0", addresses=("10.0.0.1",))),

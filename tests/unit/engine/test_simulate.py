@@ -89,6 +89,14 @@ async def test_other_roles_are_nobodys_right(process: Process) -> None:
     } <= kinds
 
 
+async def test_one_person_would_not_have_had_so_many(process: Process) -> None:
+    found = await verdict(process, terms(sandboxes_per_person=1))
+    first, second = found.divergences
+    assert told([first]) == [("session:w", "session.requested", "session.refused:too_many", 0)]
+    assert told([second]) == [("slots", "slots.asked", "", 0)]
+    assert (await verdict(process, terms(sandboxes_per_person=2))).divergences == []
+
+
 async def test_a_budget_would_have_refused(process: Process) -> None:
     found = await verdict(process, terms(budget_owner=5_000_000), spent=5_000_000)
     assert {one.would[0] for one in found.divergences} == {"session.refused:budget"}
@@ -115,8 +123,8 @@ def at(position: int, stream: str, event: e.Event, *, cause: int = 0) -> Recorde
     return msgspec.structs.replace(recorded(stream, event, position=position, at=position), cause=cause)
 
 
-def simulated(*history: Recorded, changed: Terms, commands: dict[int, Told] | None = None) -> Verdict:
-    simulation = Simulation(NOW, changed, told=lambda one: (commands or {})[one.position])
+def simulated(*history: Recorded, changed: Terms, commands: dict[int, Told] | None = None, now: Terms = NOW) -> Verdict:
+    simulation = Simulation(now, changed, told=lambda one: (commands or {})[one.position])
     for one in history:
         simulation.take(one)
     return simulation.verdict()
@@ -151,6 +159,15 @@ def test_who_is_let_in_is_decided_on_again() -> None:
         ("session:s", "session.access_asked", "session.requested", 0),
         ("guild:g", "guild.access_requested", "guild.access_decided", 0),
     ]
+
+
+@pytest.mark.parametrize(("reason", "ends"), [("left", True), ("unsure", False)])
+def test_who_had_left_had_left_then_too(reason: str, *, ends: bool) -> None:
+    refused = e.GuildRefused(by=STARTER, locale="ja", reason=reason, detail=STRANGER)
+    over = e.AccessDecided(request="s", person=STRANGER, by=STARTER, choice="left", received=2)
+    history = [*STORY[:5], at(6, "guild:g", refused, cause=5), *([at(7, "guild:g", over, cause=5)] if ends else [])]
+    same = simulated(*history, changed=NOW, commands=LET_IN)
+    assert (same.divergences, same.other, same.decisions) == ([], 0, 3)
 
 
 def test_a_request_whose_command_was_erased_is_not_run_again() -> None:
@@ -192,6 +209,29 @@ def test_where_others_stand_in_the_line_is_no_decision() -> None:
     ]
     found = simulated(*history, changed=NOW)
     assert (found.decisions, found.other, found.divergences) == (5, 0, [])
+
+
+def test_who_did_not_get_into_the_line_would_have_under_another_limit() -> None:
+    """The first two are one person's; the third comes when the first is closed."""
+
+    def asks(session: str) -> e.Requested:
+        return e.Requested(**(WANTED | {"by": STRANGER if session != "o" else STARTER}))
+
+    history = [
+        at(1, "session:a", asks("a")),
+        at(2, "session:b", asks("b")),
+        at(3, "slots", e.Asked(session="a")),
+        at(4, "slots", e.Granted(session="a", reservation="a-2")),
+        at(5, "session:b", e.LineLeft(by="")),
+        at(6, "session:o", asks("o")),
+        at(7, "slots", e.Asked(session="o")),
+        at(8, "session:o", e.LineLeft(by=STARTER)),
+        at(9, "session:a", e.Closed()),
+        at(10, "slots", e.Asked(session="b")),
+    ]
+    found = simulated(*history, now=terms(sandboxes_per_person=1), changed=terms(sandboxes_per_person=2))
+    assert (found.decisions, found.other) == (4, 0)
+    assert told(found.divergences) == [("slots", "", "slots.asked", 0)]
 
 
 def test_a_line_that_is_left_and_what_is_strange_in_it() -> None:

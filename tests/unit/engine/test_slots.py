@@ -17,8 +17,8 @@ def state(*events: e.SlotsEvent) -> Slots:
     return found
 
 
-def asked(session: str) -> e.Asked:
-    return e.Asked(session=session)
+def asked(session: str, guild: str = "") -> e.Asked:
+    return e.Asked(session=session, guild=guild)
 
 
 def granted(session: str, number: int) -> e.Granted:
@@ -34,22 +34,27 @@ B_WAITS = (*A_HOLDS, asked("b"))
 
 
 def test_a_free_slot_is_granted_at_once() -> None:
-    assert slots.ask(state(), "a", limit=1) == list(A_HOLDS)
+    assert slots.ask(state(), "a", "", limit=1) == list(A_HOLDS)
 
 
 def test_else_a_session_joins_the_end_of_the_line() -> None:
-    assert slots.ask(state(*B_WAITS), "c", limit=1) == [asked("c")]
+    assert slots.ask(state(*B_WAITS), "c", "", limit=1) == [asked("c")]
     assert state(*B_WAITS, asked("c")).place("c") == 2
 
 
 def test_nobody_overtakes_even_when_a_slot_is_free() -> None:
     waiting = state(asked("a"), asked("b"))
-    assert slots.ask(waiting, "c", limit=1) == [asked("c"), granted("a", 4), e.Moved(session="b", place=1), needed("a")]
+    assert slots.ask(waiting, "c", "", limit=1) == [
+        asked("c"),
+        granted("a", 4),
+        e.Moved(session="b", place=1),
+        needed("a"),
+    ]
 
 
 @pytest.mark.parametrize("session", ["a", "b"], ids=["holds", "waits"])
 def test_who_has_or_awaits_a_slot_gets_no_other(session: str) -> None:
-    assert slots.ask(state(*B_WAITS), session, limit=9) == []
+    assert slots.ask(state(*B_WAITS), session, "", limit=9) == []
 
 
 def test_a_slot_that_is_free_goes_to_the_next() -> None:
@@ -69,8 +74,8 @@ def test_who_waits_is_told_of_a_new_place_and_nobody_else() -> None:
 
 
 def test_who_holds_a_slot_is_told_whether_others_wait() -> None:
-    assert slots.ask(state(*A_HOLDS), "b", limit=1) == [asked("b"), needed("a")]
-    assert slots.ask(state(*B_WAITS), "c", limit=1) == [asked("c")]
+    assert slots.ask(state(*A_HOLDS), "b", "", limit=1) == [asked("b"), needed("a")]
+    assert slots.ask(state(*B_WAITS), "c", "", limit=1) == [asked("c")]
     assert slots.leave(state(*B_WAITS), "b") == [e.Left(session="b"), needed("a", waits=False)]
     released = e.Released(reservation="a-2")
     new = needed("b")
@@ -101,7 +106,7 @@ def test_who_does_not_wait_leaves_nothing(session: str) -> None:
 
 def test_a_reservation_is_never_named_twice() -> None:
     first = state(*A_HOLDS, e.Released(reservation="a-2"))
-    assert slots.ask(first, "a", limit=1)[1] == granted("a", 5)
+    assert slots.ask(first, "a", "", limit=1)[1] == granted("a", 5)
 
 
 def test_the_slots_remember_only_who_is_there() -> None:
@@ -113,6 +118,42 @@ def test_events_of_others_only_count() -> None:
     assert slots.evolve(state(), e.UsageCounted(reservation="r", model="m", input=1, output=1)).version == 1
 
 
+# --- several servers -------------------------------------------------------------------------------------------------
+
+
+def sharing(*asks: str, limit: int) -> Slots:
+    """Sessions ask one after the other; the letter is the server's."""
+    found = state()
+    for session in asks:
+        for event in slots.ask(found, session, session[0], limit=limit):
+            found = slots.evolve(found, event)
+    return found
+
+
+def test_a_server_that_fills_the_line_keeps_no_other_one_waiting_behind_it() -> None:
+    full = sharing(*(f"a{number}" for number in range(20)), "b1", "b2", limit=1)
+    assert (full.next, full.place("b1"), full.place("b2"), full.place("a19")) == ("b1", 1, 2, 19)
+    served: list[str] = []
+    for _ in range(5):
+        (reservation,) = full.held.values()
+        for event in slots.release(full, reservation, limit=1):
+            full = slots.evolve(full, event)
+        served += full.held
+    assert served == ["b1", "a1", "b2", "a2", "a3"]
+
+
+def test_the_server_with_the_fewest_sandboxes_is_next() -> None:
+    full = sharing("a1", "a2", "b1", "b2", "a3", limit=3)
+    assert slots.release(full, full.held["b1"], limit=3)[1] == granted("b2", full.version + 2)
+    assert slots.release(full, full.held["a1"], limit=3)[1] == granted("a3", full.version + 2)  # one each: b was last
+
+
+def test_whoever_comes_changes_no_place_in_another_server() -> None:
+    full = sharing("a1", "a2", "a3", limit=1)
+    assert [one for one in slots.ask(full, "b1", "b", limit=1) if isinstance(one, e.Moved)] == []
+    assert [one for one in slots.leave(full, "a2") if isinstance(one, e.Moved)] == [e.Moved(session="a3", place=1)]
+
+
 # --- with a session --------------------------------------------------------------------------------------------------
 
 B = follow(Session(id="b"), [e.Requested(by="1", locale="ja", guild="g", channel="c")], at=0, cause=0)
@@ -120,12 +161,12 @@ B = follow(Session(id="b"), [e.Requested(by="1", locale="ja", guild="g", channel
 
 def test_a_session_that_asks_is_told_its_reservation() -> None:
     events, told = line.decide(state(), AskSlot(), B, limit=1)
-    assert events == [asked("b"), granted("b", 2)]
+    assert events == [asked("b", "g"), granted("b", 2)]
     assert told == e.SandboxReserved(reservation="b-2")
 
 
 def test_a_session_that_asks_is_told_its_place() -> None:
-    assert line.decide(state(*A_HOLDS), AskSlot(), B, limit=1) == ([asked("b"), needed("a")], e.SlotAsked(place=1))
+    assert line.decide(state(*A_HOLDS), AskSlot(), B, limit=1) == ([asked("b", "g"), needed("a")], e.SlotAsked(place=1))
 
 
 def test_a_session_does_not_join_the_line_for_somebody_who_has_enough() -> None:

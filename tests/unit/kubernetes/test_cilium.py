@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.crds import Json, crd_schema, wrong
+from tests.crds import CILIUM, Json, crd_schema, wrong
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 POLICY = DEPLOY / "components" / "cilium" / "sandboxes.yaml"
-CRD = "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml"
 OF = "k8s:io.kubernetes.pod.namespace"
 
 
@@ -24,7 +23,7 @@ def policy() -> Json:
 
 @pytest.fixture(scope="module")
 def schema() -> Json:
-    return crd_schema("github.com/cilium/cilium@v1.18.2", CRD, "v2")
+    return crd_schema(*CILIUM)
 
 
 def test_it_is_as_its_schema_says(schema: Json, policy: Json) -> None:

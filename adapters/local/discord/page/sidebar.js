@@ -52,7 +52,7 @@ export const addressOf = (person) => `?${new URLSearchParams({ token: state.toke
 function showTop() {
   const channel = here();
   if (!channel) return;
-  at("title").replaceChildren(icon(isThread(channel) ? "thread" : "hash"), channel.name);
+  at("title").replaceChildren(icon(isThread(channel) ? "thread" : "hash"), make("span", {}, channel.name));
   const parent = state.channels[channel.parent_id];
   at("topic").textContent = state.playing.state === "playing" ? playingWords() : channel.thread_metadata?.archived ? say("closed_thread") : parent ? `#${parent.name}` : "";
   at("menu").replaceChildren(icon("menu"));

@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.claude.gateway.egress import Entry, find, may_reach, read_list
+from adapters.claude.gateway.egress import Entry, find, may_reach, patterns, read_list
 from adapters.claude.gateway.tunnel import Asked, Refused, read_head
 
 LIST = read_list("crates.example, *.example.com:8443, +git.internal:22")
@@ -14,6 +14,10 @@ def test_a_list_is_read() -> None:
         Entry("git.internal", 22, private=True),
     ) == LIST
     assert read_list(" , ") == ()
+
+
+def test_its_hosts_are_told_as_they_are_looked_for() -> None:
+    assert patterns(LIST) == ("crates.example:443", "*.example.com:8443", "git.internal:22")
 
 
 @pytest.mark.parametrize(

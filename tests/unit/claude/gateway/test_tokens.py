@@ -19,6 +19,14 @@ def test_it_is_made_again_and_does_not_hold_the_secret() -> None:
     assert SECRET.decode() not in TOKEN
 
 
+def test_one_for_a_repository_is_good_for_that_and_nothing_else() -> None:
+    one = tokens.make(SECRET, "12", "r-1", "git.example/a/b")
+    assert tokens.read(SECRET, one, "git.example/a/b") == ("12", "r-1")
+    assert tokens.read(SECRET, one, "git.example/a/c") is None
+    assert tokens.read(SECRET, one) is None
+    assert tokens.read(SECRET, TOKEN, "git.example/a/b") is None
+
+
 def test_another_secret_takes_it_for_nothing() -> None:
     assert tokens.read(b"another", TOKEN) is None
 
