@@ -73,6 +73,13 @@ def test_a_closed_card_is_forgotten_when_it_is_shown() -> None:
     assert after(session, shown(card(session, "turn:1"))).card("turn:1") is None
 
 
+def test_what_is_shown_of_a_card_that_was_forgotten_changes_no_other() -> None:
+    session = given(*WORKING, ENDED)
+    last = shown(card(session, "turn:1"))
+    session = after(session, last)
+    assert after(session, last).cards == session.cards
+
+
 def test_a_card_that_is_gone_is_forgotten_when_it_is_deleted() -> None:
     session = given(*WORKING, queued("p2"), e.PromptRemoved(prompt="p2", by=STARTER))
     assert card(session, "queued:p2").gone
