@@ -71,7 +71,7 @@ EXECUTED_VARIABLE = "SUPERVISOR_EXECUTED"  # names what was executed over a link
 _GIT_SECONDS = 10  # for what git does with a clone, one command of it
 _REACH_SECONDS = 20  # for a repository's host to answer
 _COMMAND_SECONDS = 120  # a command whose link died without a word ends itself
-_POLL_SECONDS = (0.01, 0.1)  # how often a follower looks: at first after something came, and at last
+_POLL_SECONDS = (0.01, 0.1)  # how often a follower looks that is not told: at first after something came, and at last
 _LOOK_SECONDS = 2.0
 _SWEEP_SECONDS = 10.0
 _WARN_AT, _STOP_AT = (80, 90), 95  # percent of the disk
@@ -1145,6 +1145,8 @@ def command_follow(layout: Layout, options: argparse.Namespace) -> None:
     fcntl.flock(follower, fcntl.LOCK_SH)
     claimed = Claim(os.open(layout.claim, os.O_RDONLY))
     write_all(1, b"journal %d %d\n" % (number, offset))
+    grown = _growth_of(layout.journal(number))  # watched before it is read: nothing comes unnoticed in between
+    watched = [0] if grown is None else [0, grown]
     patience, most = _POLL_SECONDS
     while True:
         claimed.require(options.epoch)
@@ -1157,10 +1159,25 @@ def command_follow(layout: Layout, options: argparse.Namespace) -> None:
             raise Refused(NEXT_JOURNAL, f"journal {number} is complete")
         elif not alive:
             raise Refused(NOT_RUNNING, "the supervisor does not run")
-        elif select.select([0], [], [], patience)[0] and not os.read(0, 4096):
-            return  # the host closed the link
         else:
+            readable = select.select(watched, [], [], patience)[0]
+            if 0 in readable and not os.read(0, 4096):
+                return  # the host closed the link
+            if grown in readable:
+                os.read(grown, 4096)
             patience = min(2 * patience, most)
+
+
+def _growth_of(path: Path) -> int | None:
+    """A descriptor that can be read from when the file has grown (Linux); None where only looking again and again tells."""
+    if sys.platform != "linux":
+        return None
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if fd >= 0 and libc.inotify_add_watch(fd, os.fsencode(path), 2) >= 0:  # IN_MODIFY
+            return int(fd)
+    return None
 
 
 def command_put(layout: Layout, options: argparse.Namespace) -> None:

@@ -174,10 +174,13 @@ async def test_supervisors_killed_at_random_leave_every_line_readable_and_run_no
                 await host.kill_supervisor()
                 await host.start()
                 await host.reader.wait(since, event="start")
+        await _send(host, "prompt-last", prompt(host.running("echo last >> log"), "prompt-last"))
+        await host.reader.wait(type="command_lifecycle", command_uuid="prompt-last", state="completed")
         tasks.cancel_scope.cancel()
     await host.reader_caught_up()
     starts = [found for found in host.reader.objects() if found.get("event") == "start"]
     ends = [found for found in host.reader.objects() if found.get("event") == "exit"]
     assert len(starts) == len(ends) + 1
     written = Counter((host.directory / "work/log").read_text().split())
+    assert written["last"] == 1
     assert max(written.values()) == 1
