@@ -99,7 +99,7 @@ def _has_pods(one: Json) -> bool:
 
 
 def _named(part: Any) -> Iterator[tuple[str, str]]:
-    """The ConfigMaps and Secrets that a pod of this object reads."""
+    """The ConfigMaps and Secrets that a pod of this object cannot do without."""
     if isinstance(part, list):
         for one in cast("list[Any]", part):
             yield from _named(one)
@@ -107,5 +107,6 @@ def _named(part: Any) -> Iterator[tuple[str, str]]:
         for key, value in cast("Json", part).items():
             if key in NAMES and isinstance(value, dict):
                 found = cast("Json", value)
-                yield NAMES[key], str(found.get("name") or found["secretName"])
+                if not found.get("optional"):
+                    yield NAMES[key], str(found.get("name") or found["secretName"])
             yield from _named(value)
