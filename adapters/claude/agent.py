@@ -114,13 +114,10 @@ class ClaudeAgent:
         seconds = self._settings.start_seconds
         if session.reserved_at:
             seconds -= (time.time_ns() // 1000 - session.reserved_at) / 1e6
-        request = invocation.clone(
-            self._settings,
-            repository,
-            token=self._token(session.id, reservation, repository.name),
-            seconds=max(_CLONE_SECONDS, seconds),
-        )
-        cloned = await channel.clone(request, max(_CLONE_SECONDS, seconds))
+        seconds = max(_CLONE_SECONDS, seconds)
+        token = self._token(session.id, reservation, repository.name)
+        request = invocation.clone(self._settings, repository, token=token, seconds=seconds)
+        cloned = await channel.clone(request, seconds)
         seal = await self._seal(session)
         if cloned.failed:
             said = "".join(letter for letter in cloned.said[-_SAID:] if letter.isprintable() or letter == "\n").strip()

@@ -5,6 +5,7 @@ Every method finds out what a lost answer or a dead process left behind instead 
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from adapters.discord import notices, story
@@ -97,15 +98,12 @@ class DiscordChat:
     async def open_thread(self, session: Session) -> str:
         """Named after what was asked for, where Discord takes that. A thread that is made of a message has the message's id."""
         say = texts(session.locale)
-        about = [words for words in (await self._subject(session), session.id[-4:]) if words]
+        names = [say("thread-name", about=words) for words in (await self._subject(session), session.id[-4:]) if words]
+        open_as = partial(self._rest.open_thread, session.channel, session.starter_message)
         try:
             with suppress(Unacceptable):
-                return await self._rest.open_thread(
-                    session.channel, session.starter_message, say("thread-name", about=about[0])
-                )
-            return await self._rest.open_thread(
-                session.channel, session.starter_message, say("thread-name", about=about[-1])
-            )
+                return await open_as(names[0])
+            return await open_as(names[-1])
         except HasThread:
             return session.starter_message
 

@@ -17,30 +17,15 @@ PROMPT_LIMIT = 6000  # Discord's for a string option
 
 def build(client: RESTClient) -> SlashCommandBuilder:
     """The one command, with its sub-commands."""
-    option, kind = hikari.CommandOption, hikari.OptionType
-    prompt = option(
-        type=kind.STRING,
-        name="prompt",
-        description=_english("cmd-start-prompt"),
-        description_localizations=_japanese("cmd-start-prompt"),
-        is_required=False,
-        max_length=PROMPT_LIMIT,
-    )
-    repo = option(
-        type=kind.STRING,
-        name="repo",
-        description=_english("cmd-start-repo"),
-        description_localizations=_japanese("cmd-start-repo"),
-        is_required=False,
-        max_length=LONGEST,
-    )
+    kind = hikari.OptionType
+    texts_of_start = [_text("prompt", "cmd-start-prompt", PROMPT_LIMIT), _text("repo", "cmd-start-repo", LONGEST)]
     command = client.slash_command_builder("claude", _english("cmd-claude"))
     command.set_description_localizations(_japanese("cmd-claude"))
     command.set_integration_types([hikari.ApplicationIntegrationType.GUILD_INSTALL])
     command.set_context_types([hikari.ApplicationContextType.GUILD])
     for name in ("start", "stop", "status", "share", "unshare", "close", "audit", "members", "sessions"):
-        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", [prompt, repo] if name == "start" else []))
-    person = option(
+        command.add_option(_part(kind.SUB_COMMAND, name, f"cmd-{name}", texts_of_start if name == "start" else []))
+    person = hikari.CommandOption(
         type=kind.USER,
         name="person",
         description=_english("option-person"),
@@ -51,6 +36,18 @@ def build(client: RESTClient) -> SlashCommandBuilder:
         roles = [_part(kind.SUB_COMMAND, role, f"cmd-{name}-{role}", [person]) for role in ("user", "owner")]
         command.add_option(_part(kind.SUB_COMMAND_GROUP, name, f"cmd-{name}", roles))
     return command
+
+
+def _text(name: str, text: str, limit: int) -> hikari.CommandOption:
+    """A text that may be given, of at most so many characters."""
+    return hikari.CommandOption(
+        type=hikari.OptionType.STRING,
+        name=name,
+        description=_english(text),
+        description_localizations=_japanese(text),
+        is_required=False,
+        max_length=limit,
+    )
 
 
 def _part(

@@ -42,20 +42,9 @@ from tests.cluster.test_inside import (
 )
 from tests.clusters import find_cluster, open_namespace
 from tests.git_hosts import LOGIN, NAME, PRIVATE, GitHost
-from tests.property.boxes import box, unbox
+from tests.property.boxes import Keys, box, unbox
 
 pytestmark = [pytest.mark.cluster, pytest.mark.cli]
-
-
-class Keys:
-    async def prepare(self, scope: str, person: str) -> int:
-        return 1
-
-    def seal(self, key: int, text: str) -> Any:
-        return box(text)
-
-    async def open(self, sealed: Any) -> str | None:
-        return unbox(sealed)
 
 
 async def run(sandbox: KubernetesSandbox, script: str) -> str:

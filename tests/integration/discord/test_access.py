@@ -4,9 +4,9 @@ import aiohttp
 import anyio
 import pytest
 
-from adapters.local.discord.people import PersonError, buttons
+from adapters.local.discord.people import Person, PersonError, buttons
 from schema import events as e
-from tests.integration.discord.conftest import Claude, Installation, People, guild, labels, person_id, sees
+from tests.integration.discord.conftest import Claude, Installation, Json, People, guild, labels, person_id, sees
 
 
 async def owners_channel(installation: Installation, general: str) -> str:
@@ -14,6 +14,12 @@ async def owners_channel(installation: Installation, general: str) -> str:
     address, headers = f"{info['rest_url']}/channels/{general}/threads", {"Authorization": f"Bot {info['token']}"}
     async with aiohttp.ClientSession() as http, http.post(address, headers=headers, json={"name": "owners"}) as made:
         return str((await made.json())["id"])
+
+
+async def asks(stranger: Person, owner: Person, channel: str) -> Json:
+    """A stranger wants to use Claude; the request, as an owner sees it."""
+    await stranger.slash("claude", "start", channel=channel)
+    return await sees(owner, channel, "would like to use Claude here")
 
 
 # --- the first owner -------------------------------------------------------------------------------------------------
@@ -109,8 +115,7 @@ async def test_a_request_is_shown_again_and_decided_by_another_life_of_the_bot(
 ) -> None:
     alice, carol = people["alice"], people["carol"]
     async with installation.bot(engine=True) as bot:
-        await carol.slash("claude", "start", channel=general)
-        request = await sees(alice, general, "would like to use Claude here")
+        request = await asks(carol, alice, general)
         await bot.log.wait(lambda: bot.log.of(e.NoticeShown))
     async with installation.bot(engine=True):
         await alice.press(request, "Approve")
@@ -124,8 +129,7 @@ async def test_whoever_left_before_an_owner_said_yes_is_not_let_in(
     """First Discord does not say, then it says that they are gone."""
     alice, carol = people["alice"], people["carol"]
     async with installation.bot(engine=True) as bot:
-        await carol.slash("claude", "start", channel=general)
-        request = await sees(alice, general, "would like to use Claude here")
+        request = await asks(carol, alice, general)
         await carol.leave()
         with pytest.raises(PersonError, match="Unknown Member"):
             await carol.slash("claude", "start", channel=general)
@@ -147,8 +151,7 @@ async def test_two_owners_who_press_at_once_decide_once(
 ) -> None:
     alice, bob, carol = people["alice"], people["bob"], people["carol"]
     async with installation.bot(engine=True, owners=("alice", "bob")) as bot:
-        await carol.slash("claude", "start", channel=general)
-        request = await sees(alice, general, "would like to use Claude here")
+        request = await asks(carol, alice, general)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(alice.press, request, "Approve")
             tasks.start_soon(bob.press, request, "Deny")
@@ -162,8 +165,7 @@ async def test_strangers_cannot_press_what_is_for_owners(
 ) -> None:
     alice, bob, carol = people["alice"], people["bob"], people["carol"]
     async with installation.bot(engine=True) as bot:
-        await carol.slash("claude", "start", channel=general)
-        request = await sees(alice, general, "would like to use Claude here")
+        request = await asks(carol, alice, general)
         await carol.press(request, "Approve")
         await sees(carol, general, "You are not a member here")
         await bob.press(request, "Approve")
@@ -189,8 +191,7 @@ async def test_an_approval_comes_too_late_when_nobody_answered_in_time(
 ) -> None:
     alice, carol = people["alice"], people["carol"]
     async with installation.bot(engine=True):
-        await carol.slash("claude", "start", channel=general)
-        request = await sees(alice, general, "would like to use Claude here")
+        request = await asks(carol, alice, general)
     installation.ahead = installation.policy.access_ttl
     async with installation.bot(engine=True) as later:
         over = await sees(alice, general, "Nobody answered in time")

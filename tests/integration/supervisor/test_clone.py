@@ -30,7 +30,7 @@ from engine.session import Session
 from schema import events as e
 from tests import git_hosts
 from tests.git_hosts import GIT, LOGIN, NAME, GitHost
-from tests.property.boxes import box, unbox
+from tests.property.boxes import Keys, box, unbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -55,17 +55,6 @@ class Books:
         return (session, reservation) == ("1", "r-1")
 
     async def record(self, session: str, request: str, event: Any) -> None: ...
-
-
-class Keys:
-    async def prepare(self, scope: str, person: str) -> int:
-        return 1
-
-    def seal(self, key: int, text: str) -> Any:
-        return box(text)
-
-    async def open(self, sealed: Any) -> str | None:
-        return unbox(sealed)
 
 
 class Context:

@@ -9,35 +9,10 @@ from hypothesis import strategies as st
 
 from adapters.discord.translate import DiscordTranslator
 from engine import commands as c
-from engine.ports import GiveUp
 from schema.envelope import Recorded
 from schema.events import Event, Granted, Received
-from schema.sealed import Sealed
-from tests.property.boxes import box, unbox
+from tests.property.boxes import Keys, box, unbox
 from tests.property.profile import PROFILE
-
-
-class Keys:
-    """A keyring whose boxes are plain; `gone`: every key was destroyed."""
-
-    def __init__(self, *, gone: bool = False, torn: bool = False) -> None:
-        self.gone = gone
-        self.torn = torn
-        self.prepared: list[tuple[str, str]] = []
-
-    async def prepare(self, scope: str, person: str) -> int:
-        if self.gone:
-            raise GiveUp("destroyed")
-        self.prepared.append((scope, person))
-        return 1
-
-    def seal(self, key: int, text: str) -> Sealed:
-        return box(text)
-
-    async def open(self, box: Sealed) -> str | None:
-        if self.torn:
-            raise GiveUp("tampered with")
-        return None if self.gone else unbox(box)
 
 
 def recorded(event: Event) -> Recorded:
