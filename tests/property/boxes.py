@@ -1,4 +1,4 @@
-"""Sealed texts without a keyring: whoever looks inside of one is wrong."""
+"""Sealed texts that are not encrypted, and the keyring of such: whoever else looks inside of one is wrong."""
 
 from engine.ports import GiveUp
 from schema.sealed import FORMAT, HEADER, Sealed
